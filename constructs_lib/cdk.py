@@ -1,0 +1,50 @@
+"""The CDK core names this library uses: one of the two modules that know they come from `cdktf`.
+
+CDKTF is archived; its successor is a renamed fork of the same code. Everything else imports from here and from
+`constructs_lib.providers`, so that moving over is a change of these two files.
+"""
+
+from __future__ import annotations
+
+from cdktf import (
+    App,
+    DataResource,
+    FileProvisioner,
+    HttpBackend,
+    LocalBackend,
+    PgBackend,
+    Postcondition,
+    RemoteExecProvisioner,
+    S3Backend,
+    SSHProvisionerConnection,
+    TerraformElement,
+    TerraformOutput,
+    TerraformResource,
+    TerraformResourceLifecycle,
+    TerraformStack,
+    Testing,
+    Token,
+)
+from constructs import Construct, IConstruct
+
+__all__ = [
+    "App",
+    "Construct",
+    "DataResource",
+    "FileProvisioner",
+    "HttpBackend",
+    "IConstruct",
+    "LocalBackend",
+    "PgBackend",
+    "Postcondition",
+    "RemoteExecProvisioner",
+    "S3Backend",
+    "SSHProvisionerConnection",
+    "TerraformElement",
+    "TerraformOutput",
+    "TerraformResource",
+    "TerraformResourceLifecycle",
+    "TerraformStack",
+    "Testing",
+    "Token",
+]

@@ -1,0 +1,63 @@
+"""One shell step on one machine that runs when it is destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from constructs_lib.cdk import Construct, DataResource, FileProvisioner, RemoteExecProvisioner
+from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.ssh_host import SshHost
+
+
+class DestroyStep(Construct):
+    """A script that cleans a machine up when the step is destroyed; creating the step does nothing there.
+
+    Terraform lets a destroy provisioner see only its own resource. The machine's identity is kept in the
+    triggers: after a change of address the machine that was set up is the one that is cleaned. The way to log
+    in may differ from operator to operator and is kept in the input, where a change is no replacement.
+
+    Args:
+        scope: Parent construct.
+        id_: Step name, for example `uninstall`; each line of the step's output starts with it.
+        host: The machine.
+        node: The machine's name in messages.
+        script: File name of a script in this package.
+        parameters: Shell variables by name; nothing secret.
+        time_limit_seconds: When the script is ended, default 300.
+
+    Attributes:
+        resource: The `terraform_data` resource.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        host: SshHost,
+        node: str,
+        script: str,
+        parameters: Mapping[str, str],
+        time_limit_seconds: int = 300,
+    ) -> None:
+        super().__init__(scope, id_)
+        text = node_script(script, step=id_, node=node, parameters=parameters)
+        uploaded = f"{NODE_FOLDER}/{id_}.sh"
+        self.resource = DataResource(
+            self,
+            "on-destroy",
+            triggers_replace=host.identity(),
+            input=host.login(),
+            connection=host.connection_from_state(),
+            provisioners=[
+                RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
+                FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
+                RemoteExecProvisioner(
+                    type="remote-exec",
+                    inline=[run_as_root(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
+                ),
+            ],
+        )
+        # The bindings' remote-exec and file provisioners have no `when` (terraform-cdk issue 3502).
+        for index, kind in enumerate(("remote-exec", "file", "remote-exec")):
+            self.resource.add_override(f"provisioner.{index}.{kind}.when", "destroy")

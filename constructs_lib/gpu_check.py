@@ -1,0 +1,273 @@
+"""Proof that every GPU node's GPUs are usable through the scheduler and the nvidia runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
+from constructs_lib.node_script import terraform_literal
+from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
+from constructs_lib.providers import (
+    DataKubernetesResources,
+    JobV1,
+    JobV1Metadata,
+    JobV1Spec,
+    JobV1SpecTemplate,
+    JobV1SpecTemplateMetadata,
+    JobV1SpecTemplateSpec,
+    JobV1SpecTemplateSpecContainer,
+    JobV1SpecTemplateSpecContainerEnv,
+    JobV1SpecTemplateSpecContainerResources,
+    JobV1SpecTemplateSpecToleration,
+    JobV1Timeouts,
+    NamespaceV1,
+    NamespaceV1Metadata,
+)
+from constructs_lib.remote_step import RemoteStep
+from constructs_lib.ordering import address_of, resources_of, run_after
+from constructs_lib.ssh_host import SshHost
+
+GPU_RESOURCE = "nvidia.com/gpu"
+RETRIES = 2
+"""A device plugin that restarts while a pod is admitted fails that pod once (UnexpectedAdmissionError)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuNode:
+    """A node whose GPUs are to be checked.
+
+    Args:
+        name: Node name.
+        gpus: GPUs that it must offer, at least 1.
+        made_by: What makes the node; the check waits for it, and runs again whenever it ran again. Default None:
+            the node is there already.
+    """
+
+    name: str
+    gpus: int
+    made_by: IConstruct | None = None
+
+
+class GpuCheck(Construct):
+    """Gate, job and report for each GPU node; a node that fails fails the deploy and hides no other.
+
+    Gate: a bounded wait until the node offers exactly its GPUs; on failure it tells the cause (no label, no
+    plugin pod, the plugin's last log lines). Job: a pod on that node with RuntimeClass `nvidia` asks for all of
+    its GPUs and says which it sees. Every later plan reads the node again: a lost GPU fails the plan.
+
+    Args:
+        scope: Parent construct.
+        id_: Construct id.
+        nodes: The nodes.
+        image: Image with a POSIX shell; the toolkit brings `nvidia-smi` into it.
+        command: Replaces the check's own command, which exits 0 when the container sees exactly the GPUs it was
+            given and writes their UUIDs, separated by spaces, to /dev/termination-log. `EXPECTED_GPUS` is in its
+            environment.
+        plugin: The device plugin to wait for. Default None: it is there already.
+        gate_host: A server of the cluster, for the gate. Default None: no gate; a node that offers too few GPUs
+            is then seen by its job's time limit alone, without a cause.
+        timeout_seconds: Limit of the gate and again of the job, default 300.
+        namespace: Made by this construct, default `gpu-check`.
+
+    Attributes:
+        report: A Terraform expression: JSON object by node name with `expected`, `uuids`, `exit_code` (null when
+            the job has no finished pod) and `failed_attempts`.
+
+    Raises:
+        ValueError: No nodes, a node with no GPU, or a name used twice.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        nodes: Sequence[GpuNode],
+        image: str,
+        command: Sequence[str] | None = None,
+        plugin: NvidiaDevicePlugin | None = None,
+        gate_host: SshHost | None = None,
+        timeout_seconds: int = 300,
+        namespace: str = "gpu-check",
+    ) -> None:
+        super().__init__(scope, id_)
+        _check(id_, nodes=nodes)
+        home = NamespaceV1(self, "namespace", metadata=NamespaceV1Metadata(name=namespace))
+        if plugin is not None:
+            run_after(home, plugin)
+        own = files("constructs_lib").joinpath("gpu_check.sh").read_text(encoding="utf-8")
+        argv = list(command) if command is not None else ["/bin/sh", "-c", own]
+        entries: list[str] = []
+        for node in nodes:
+            scope_of_node = Construct(self, node.name)
+            prerequisites: list[IConstruct] = [home]
+            rerun_with: list[str] = []
+            if node.made_by is not None:
+                prerequisites.append(node.made_by)
+                rerun_with += [address_of(resource) for resource in resources_of(node.made_by)]
+            if plugin is not None:
+                prerequisites.append(plugin)
+                rerun_with.append(address_of(plugin.release))
+            if gate_host is not None:
+                gate = _gate(
+                    scope_of_node,
+                    node=node,
+                    host=gate_host,
+                    plugin=plugin,
+                    timeout_seconds=timeout_seconds,
+                    rerun_with=rerun_with,
+                )
+                run_after(gate, *prerequisites)
+                prerequisites, rerun_with = [home, gate], [gate.address]
+            job = _job(
+                scope_of_node,
+                node=node,
+                namespace=namespace,
+                image=image,
+                command=[terraform_literal(word) for word in argv],
+                timeout_seconds=timeout_seconds,
+                rerun_with=rerun_with,
+            )
+            run_after(job, *prerequisites)
+            _allocatable(scope_of_node, node=node, after=job)
+            pods = DataKubernetesResources(
+                scope_of_node,
+                "pods",
+                api_version="v1",
+                kind="Pod",
+                namespace=namespace,
+                label_selector=f"job-name={job_name(node.name)}",
+                depends_on=[job],
+            )
+            entries.append(_report_entry(node, objects=f"data.{pods.terraform_resource_type}.{pods.friendly_unique_id}.objects"))
+        self.report = "${jsonencode({" + ", ".join(entries) + "})}"
+
+
+def job_name(node: str) -> str:
+    """Name of the job that checks `node`."""
+    return f"gpu-check-{node}"
+
+
+def _check(id_: str, *, nodes: Sequence[GpuNode]) -> None:
+    if not nodes:
+        raise ValueError(f"GpuCheck {id_!r}: no nodes; a check of nothing would always pass")
+    names = [node.name for node in nodes]
+    for node in nodes:
+        if node.gpus < 1:
+            raise ValueError(f"GpuCheck {id_!r}: node {node.name!r} has gpus={node.gpus}; allowed is 1 or more")
+        if names.count(node.name) > 1:
+            raise ValueError(f"GpuCheck {id_!r}: node {node.name!r} is listed more than once")
+
+
+def _gate(
+    scope: Construct,
+    *,
+    node: GpuNode,
+    host: SshHost,
+    plugin: NvidiaDevicePlugin | None,
+    timeout_seconds: int,
+    rerun_with: Sequence[str],
+) -> RemoteStep:
+    return RemoteStep(
+        scope,
+        "gpu-gate",
+        host=host,
+        node=node.name,
+        script="gpu_gate.sh",
+        time_limit_seconds=timeout_seconds + 60,
+        parameters={
+            "GPUS": str(node.gpus),
+            "WAIT_SECONDS": str(timeout_seconds),
+            "PLUGIN_NAMESPACE": plugin.namespace_name if plugin is not None else "nvidia-device-plugin",
+            "PLUGIN_SELECTOR": plugin.pod_selector if plugin is not None else "app.kubernetes.io/name=nvidia-device-plugin",
+        },
+        rerun_with=rerun_with,
+    )
+
+
+def _job(
+    scope: Construct,
+    *,
+    node: GpuNode,
+    namespace: str,
+    image: str,
+    command: Sequence[str],
+    timeout_seconds: int,
+    rerun_with: Sequence[str],
+) -> JobV1:
+    limit = {GPU_RESOURCE: str(node.gpus)}
+    labels = {"app.kubernetes.io/name": "gpu-check"}
+    container = JobV1SpecTemplateSpecContainer(
+        name="gpu-check",
+        image=image,
+        image_pull_policy="IfNotPresent",
+        command=list(command),
+        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(node.gpus))],
+        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
+        termination_message_policy="FallbackToLogsOnError",
+    )
+    return JobV1(
+        scope,
+        "job",
+        metadata=JobV1Metadata(name=job_name(node.name), namespace=namespace, labels=labels),
+        spec=JobV1Spec(
+            backoff_limit=RETRIES,
+            active_deadline_seconds=timeout_seconds,
+            template=JobV1SpecTemplate(
+                metadata=JobV1SpecTemplateMetadata(labels=labels),
+                spec=JobV1SpecTemplateSpec(
+                    runtime_class_name="nvidia",
+                    restart_policy="Never",
+                    node_selector={"kubernetes.io/hostname": node.name},
+                    toleration=[JobV1SpecTemplateSpecToleration(operator="Exists")],
+                    automount_service_account_token=False,
+                    container=[container],
+                ),
+            ),
+        ),
+        wait_for_completion=True,
+        # Longer than the job's own deadline: the job's failure says more than ours.
+        timeouts=JobV1Timeouts(create=f"{timeout_seconds + 60}s", delete="2m"),
+        lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,
+    )
+
+
+def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
+    seen = f'try(tonumber(self.objects[0].status.allocatable["{GPU_RESOURCE}"]), 0)'
+    DataKubernetesResources(
+        scope,
+        "allocatable",
+        api_version="v1",
+        kind="Node",
+        field_selector=f"metadata.name={node.name}",
+        depends_on=[after],
+        lifecycle=TerraformResourceLifecycle(
+            postcondition=[
+                Postcondition(
+                    condition=f"${{{seen} == {node.gpus}}}",
+                    error_message=(
+                        f"Node {node.name}: expected {node.gpus} {GPU_RESOURCE} allocatable, seen ${{{seen}}}. "
+                        f"Label nvidia.com/gpu.present: ${{try(self.objects[0].metadata.labels[\"nvidia.com/gpu.present\"], "
+                        f'"missing")}}. Look at the device plugin on {node.name} '
+                        f"(kubectl logs -n nvidia-device-plugin), at nvidia-smi there, and restore the label with "
+                        f"kubectl label node {node.name} nvidia.com/gpu.present=true."
+                    ),
+                )
+            ]
+        ),
+    )
+
+
+def _report_entry(node: GpuNode, *, objects: str) -> str:
+    ended = f'[for pod in {objects} : pod.status.containerStatuses[0].state.terminated if pod.status.phase == "Succeeded"]'
+    reason = 'try(pod.status.reason, pod.status.containerStatuses[0].state.terminated.reason, "unknown reason")'
+    message = 'try(pod.status.message, pod.status.containerStatuses[0].state.terminated.message, "")'
+    failed = f'[for pod in {objects} : "${{{reason}}}: ${{{message}}}" if pod.status.phase == "Failed"]'
+    return (
+        f"{json.dumps(node.name)} = {{expected = {node.gpus}, "
+        f'uuids = try(split(" ", trimspace({ended}[0].message)), []), '
+        f"exit_code = try({ended}[0].exitCode, null), failed_attempts = {failed}}}"
+    )

@@ -1,0 +1,60 @@
+"""Shell text for a machine: parameters, the shared beginning and one step's script joined to one file."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from importlib.resources import files
+
+NODE_FOLDER = ".edge-gpu"
+"""Folder in the SSH user's home, mode 0700: holds the steps as last run, and nothing secret once they ended."""
+
+KILL_AFTER_SECONDS = 10
+"""How long a script that ignored the time limit's TERM may go on before it is killed."""
+
+
+def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, str]) -> str:
+    """One self-contained script: a person can run it again on the machine as it lies there.
+
+    Args:
+        script: File name in this package, for example `k3s_node.sh`.
+        step: Step name for messages.
+        node: Machine name for messages.
+        parameters: Shell variables by name.
+
+    Raises:
+        ValueError: A name in `parameters` is no upper-case shell variable name.
+    """
+    for name in parameters:
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+            raise ValueError(f"{script}: parameter {name!r} is no shell variable name; use upper case, like K3S_VERSION")
+    values = {"STEP": step, "NODE": node, **parameters}
+    assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+    package = files("constructs_lib")
+    prelude = package.joinpath("node_script.sh").read_text(encoding="utf-8")
+    body = package.joinpath(script).read_text(encoding="utf-8")
+    return f"#!/bin/sh\n{assignments}{prelude}{body}"
+
+
+def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> str:
+    """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail."""
+    where = f"ERROR node={node} step={step}"
+    return "\n".join(
+        [
+            "if ! sudo -n true; then",
+            f'  echo "{where}: $(id -un) may not use sudo without a password" >&2',
+            '  echo "  fix: add \'$(id -un) ALL=(ALL) NOPASSWD: ALL\' to a file in /etc/sudoers.d" >&2',
+            "  exit 1",
+            "fi",
+            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path} && exit 0 || code=$?",
+            f'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then echo "{where}: ended after the time limit of '
+            f'{time_limit_seconds} s" >&2; fi',
+            'exit "$code"',
+        ]
+    )
+
+
+def terraform_literal(text: str) -> str:
+    """`text` with Terraform's template sequences escaped, so that shell's `${x}` and curl's `%{x}` arrive as written."""
+    return text.replace("${", "$${").replace("%{", "%%{")

@@ -1,0 +1,92 @@
+"""One idempotent shell step on one machine, run by Terraform over SSH."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from constructs_lib.cdk import (
+    Construct,
+    DataResource,
+    FileProvisioner,
+    RemoteExecProvisioner,
+    TerraformResourceLifecycle,
+)
+from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.ordering import address_of
+from constructs_lib.ssh_host import SshHost
+
+
+class RemoteStep(Construct):
+    """A script that brings one aspect of a machine to its wanted state, as `terraform_data` with provisioners.
+
+    The script is uploaded into a folder that only the SSH user can enter, and run as root under a time limit.
+    It runs again when its text, its parameters or the machine's identity change, never otherwise.
+
+    Args:
+        scope: Parent construct.
+        id_: Step name, for example `k3s`; each line of the step's output starts with it.
+        host: The machine.
+        node: The machine's name in messages.
+        script: File name of a script in this package; it sees the parameters as shell variables.
+        parameters: Shell variables by name. They are visible in the plan: nothing secret belongs here.
+        time_limit_seconds: When the script is ended, default 600.
+        secrets_folder: Absolute path of a folder on the machine that runs Terraform. Its contents are uploaded
+            to the script's `secrets` folder; the script's end removes them, however it ends. Default None:
+            nothing is uploaded.
+        rerun_with: Addresses of resources whose replacement or update makes this step run again, default none.
+
+    Attributes:
+        resource: The `terraform_data` resource.
+
+    Raises:
+        ValueError: A parameter's name is no shell variable name, or `secrets_folder` is not absolute.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        host: SshHost,
+        node: str,
+        script: str,
+        parameters: Mapping[str, str],
+        time_limit_seconds: int = 600,
+        secrets_folder: Path | None = None,
+        rerun_with: Sequence[str] = (),
+    ) -> None:
+        super().__init__(scope, id_)
+        text = node_script(script, step=id_, node=node, parameters=parameters)
+        uploaded = f"{NODE_FOLDER}/{id_}.sh"
+        provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
+            RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER} {NODE_FOLDER}/secrets"]),
+            FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
+        ]
+        if secrets_folder is not None:
+            if not secrets_folder.is_absolute():
+                raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
+            # The trailing slash uploads what is in the folder, not the folder itself.
+            provisioners.append(
+                FileProvisioner(type="file", source=f"{secrets_folder}/", destination=f"{NODE_FOLDER}/secrets")
+            )
+        provisioners.append(
+            RemoteExecProvisioner(
+                type="remote-exec",
+                inline=[run_as_root(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
+            )
+        )
+        self.resource = DataResource(
+            self,
+            "run",
+            triggers_replace={**host.identity(), "script_sha256": hashlib.sha256(text.encode()).hexdigest()},
+            connection=host.connection(),
+            provisioners=provisioners,
+            lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,
+        )
+
+    @property
+    def address(self) -> str:
+        """Terraform address of the step's resource, for `rerun_with` of another step."""
+        return address_of(self.resource)

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Builds the app from the fleet file that the variable FLEET names (default `fleets/lab.yaml`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from constructs_lib.cluster_identity import ClusterIdentity
+from stacks.fleet import Fleet, FleetError, load_fleet
+
+PROJECT = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Synthesize; 1 with a message when the fleet file or its secrets are not as they must be."""
+    path = PROJECT / os.environ.get("FLEET", "fleets/lab.yaml")
+    try:
+        fleet = load_fleet(path)
+    except FleetError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for warning in fleet.warnings():
+        print(f"WARNING {warning}", file=sys.stderr)
+    edge_folder = PROJECT / ".edge" / fleet.name
+    identity = ClusterIdentity(edge_folder)
+    try:
+        identity.verify()
+    except (OSError, ValueError) as error:
+        print(f"{error}\n  fix: python -m stacks.identity {path}", file=sys.stderr)
+        return 1
+    synthesize(fleet, identity=identity, edge_folder=edge_folder)
+    return 0
+
+
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> None:
+    """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
+    from constructs_lib.cdk import App
+    from stacks.edge_gpu import STACK, EdgeGpuStack
+
+    app = App()
+    EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder)
+    app.synth()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The stack `edge-gpu`: machines become a K3s cluster, and its GPUs are proven to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from constructs_lib.cdk import Construct, TerraformOutput, TerraformStack
+from constructs_lib.cluster_identity import ClusterIdentity
+from constructs_lib.gpu_check import GpuCheck, GpuNode
+from constructs_lib.k3s_cluster import K3sCluster
+from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
+from constructs_lib.ordering import run_after
+from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
+from constructs_lib.ssh_host import file_contents
+from stacks.backend import add_backend
+from stacks.fleet import Fleet
+from stacks.fleet_to_constructs import k3s_release, machines, toolkit_release
+
+STACK = "edge-gpu"
+
+
+class EdgeGpuStack(TerraformStack):
+    """K3s on every machine of a fleet, then the device plugin, then the GPU check, in one self-contained stack.
+
+    The providers' settings are files that exist before the plan: no resource of this apply feeds a provider.
+
+    Args:
+        scope: The app.
+        id_: Stack name.
+        fleet: The parsed fleet file.
+        identity: The cluster's certificate authorities, tokens and admin certificate.
+        edge_folder: Absolute path of the folder for the local state, `.edge/<fleet>`.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, fleet: Fleet, identity: ClusterIdentity, edge_folder: Path
+    ) -> None:
+        super().__init__(scope, id_)
+        add_backend(self, backend=fleet.backend, edge_folder=edge_folder)
+
+        cluster = K3sCluster(
+            self,
+            "cluster",
+            machines=machines(fleet),
+            release=k3s_release(fleet),
+            toolkit=toolkit_release(fleet),
+            identity=identity,
+            start_timeout_seconds=fleet.k3s.start_timeout_seconds,
+        )
+        _connect_providers(self, api_url=cluster.api_url, identity=identity)
+
+        gpu_nodes = [node for node in cluster.nodes if node.machine.gpus > 0]
+        if not gpu_nodes:
+            return
+        first_server = cluster.servers[0]
+        plugin = NvidiaDevicePlugin(
+            self,
+            "nvidia-device-plugin",
+            chart_version=fleet.device_plugin.chart_version,
+            chart_repository=fleet.device_plugin.chart_repository,
+            image=fleet.device_plugin.image,
+        )
+        # Of the agents only what removes them: one that fails to come up must not keep the plugin from the others,
+        # and at destroy the plugin's pods must be gone while the nodes that run them still answer.
+        run_after(plugin, first_server, *(node.uninstall for node in cluster.nodes if node is not first_server))
+        check = GpuCheck(
+            self,
+            "gpu-check",
+            nodes=[
+                GpuNode(name=node.machine.name, gpus=node.machine.gpus, made_by=node.install) for node in gpu_nodes
+            ],
+            image=fleet.gpu_check.image,
+            command=fleet.gpu_check.command,
+            plugin=plugin,
+            gate_host=first_server.machine.host,
+            timeout_seconds=fleet.gpu_check.timeout_seconds,
+        )
+        TerraformOutput(
+            self,
+            "gpu_report",
+            value=check.report,
+            description="JSON by GPU node: GPUs expected, UUIDs that the check's pod saw, its exit code, failed attempts",
+        )
+
+
+def _connect_providers(stack: TerraformStack, *, api_url: str, identity: ClusterIdentity) -> None:
+    authority = file_contents(identity.admin_ca_path)
+    certificate = file_contents(identity.admin_client_cert_path)
+    key = file_contents(identity.admin_client_key_path)
+    KubernetesProvider(
+        stack,
+        "kubernetes",
+        host=api_url,
+        cluster_ca_certificate=authority,
+        client_certificate=certificate,
+        client_key=key,
+    )
+    HelmProvider(
+        stack,
+        "helm",
+        kubernetes=HelmProviderKubernetes(
+            host=api_url, cluster_ca_certificate=authority, client_certificate=certificate, client_key=key
+        ),
+    )

@@ -1,0 +1,105 @@
+"""What the device plugin and the GPU check synthesize to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from constructs_lib.gpu_check import GpuCheck, GpuNode
+from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
+from constructs_lib.providers import HelmProvider, KubernetesProvider
+from constructs_lib.testing import assert_contains, new_stack, only, resources, synth
+from tests.synth.conftest import host
+
+NODES = [GpuNode(name="gpu-1", gpus=2), GpuNode(name="gpu-2", gpus=1)]
+
+
+@pytest.fixture
+def checked() -> dict[str, Any]:
+    stack = new_stack()
+    KubernetesProvider(stack, "kubernetes")
+    HelmProvider(stack, "helm")
+    plugin = NvidiaDevicePlugin(stack, "plugin", chart_version="0.19.3", image="registry.example:5000/plugin:v1")
+    GpuCheck(stack, "check", nodes=NODES, image="ubuntu:22.04", plugin=plugin, gate_host=host())
+    return synth(stack)
+
+
+def test_the_plugin_runs_on_the_nvidia_runtime_in_its_own_namespace(checked: dict[str, Any]) -> None:
+    release = only(checked, "helm_release")
+    assert_contains(release, {"namespace": "nvidia-device-plugin", "version": "0.19.3", "wait": False})
+    assert json.loads(release["values"][0]) == {
+        "runtimeClassName": "nvidia",
+        "tolerations": [{"operator": "Exists"}],
+        "image": {"repository": "registry.example:5000/plugin", "tag": "v1"},
+    }
+
+
+def test_each_node_gets_a_job_that_asks_for_all_its_gpus_on_the_nvidia_runtime(checked: dict[str, Any]) -> None:
+    jobs = {job["metadata"]["name"]: job for job in resources(checked, "kubernetes_job_v1").values()}
+    assert sorted(jobs) == ["gpu-check-gpu-1", "gpu-check-gpu-2"]
+    spec = jobs["gpu-check-gpu-1"]["spec"]
+    assert_contains(
+        spec["template"]["spec"],
+        {
+            "runtime_class_name": "nvidia",
+            "restart_policy": "Never",
+            "node_selector": {"kubernetes.io/hostname": "gpu-1"},
+            "automount_service_account_token": False,
+        },
+    )
+    (container,) = spec["template"]["spec"]["container"]
+    assert_contains(
+        container,
+        {
+            "resources": {"limits": {"nvidia.com/gpu": "2"}},
+            "image_pull_policy": "IfNotPresent",
+            "termination_message_policy": "FallbackToLogsOnError",
+            "env": [{"name": "EXPECTED_GPUS", "value": "2"}],
+        },
+    )
+    assert "ttl_seconds_after_finished" not in spec, "a job that vanishes counts as success"
+    assert jobs["gpu-check-gpu-1"]["wait_for_completion"] is True
+
+
+def test_a_job_waits_for_its_own_nodes_gate_and_runs_again_with_it(checked: dict[str, Any]) -> None:
+    for name, job in resources(checked, "kubernetes_job_v1").items():
+        node = name.split("_")[1]
+        gates = [address for address in job["depends_on"] if "gpu-gate" in address]
+        assert [gate.split("_")[2] for gate in gates] == [node]
+        assert job["lifecycle"]["replace_triggered_by"] == gates
+
+
+def test_a_gate_runs_again_when_the_plugin_changed(checked: dict[str, Any]) -> None:
+    gates = {name: gate for name, gate in resources(checked, "terraform_data").items() if "gpu-gate" in name}
+    assert len(gates) == 2
+    for gate in gates.values():
+        assert [address.split(".")[0] for address in gate["lifecycle"]["replace_triggered_by"]] == ["helm_release"]
+
+
+def test_every_plan_compares_the_allocatable_gpus_with_the_expected_ones(checked: dict[str, Any]) -> None:
+    nodes = [data for data in resources(checked, "data.kubernetes_resources").values() if data["kind"] == "Node"]
+    assert sorted(data["field_selector"] for data in nodes) == ["metadata.name=gpu-1", "metadata.name=gpu-2"]
+    for data in nodes:
+        (condition,) = data["lifecycle"]["postcondition"]
+        name = data["field_selector"].removeprefix("metadata.name=")
+        assert f"Node {name}: expected {dict(zip(('gpu-1', 'gpu-2'), (2, 1), strict=True))[name]}" in condition["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([], "no nodes; a check of nothing would always pass"),
+        ([GpuNode(name="a", gpus=0)], "gpus=0; allowed is 1 or more"),
+        ([GpuNode(name="a", gpus=1), GpuNode(name="a", gpus=1)], "listed more than once"),
+    ],
+)
+def test_a_check_that_could_not_fail_is_refused(nodes: list[GpuNode], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GpuCheck(new_stack(), "check", nodes=nodes, image="ubuntu:22.04")
+
+
+def test_an_image_without_a_tag_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no tag"):
+        NvidiaDevicePlugin(new_stack(), "plugin", chart_version="0.19.3", image="registry.example:5000/plugin")

@@ -1,0 +1,155 @@
+"""What a cluster synthesizes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from constructs_lib.k3s_cluster import K3sCluster
+from constructs_lib.machine import Machine
+from constructs_lib.testing import assert_contains, resources, synth
+from tests.synth.conftest import HOST_KEY, host, machine
+
+MakeCluster = Callable[..., K3sCluster]
+
+
+def steps(cluster: K3sCluster) -> dict[str, Any]:
+    """The cluster's `terraform_data` by path, for example `gpu-1_node_k3s_run`."""
+    found = resources(synth(cluster.node.root.node.children[0]), "terraform_data")  # type: ignore[arg-type]
+    return {name.removeprefix("cluster_").rsplit("_", 1)[0]: body for name, body in found.items()}
+
+
+def script_of(step: dict[str, Any]) -> str:
+    """The uploaded script as it arrives on the machine."""
+    content: str = next(entry["file"]["content"] for entry in step["provisioner"] if "content" in entry.get("file", {}))
+    return content.replace("$${", "${").replace("%%{", "%{")
+
+
+def config_of(step: dict[str, Any]) -> dict[str, Any]:
+    """K3s's configuration in the uploaded script."""
+    text = script_of(step).split("CONFIG='", 1)[1].split("'\n", 1)[0]
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def names(dependencies: list[str]) -> set[str]:
+    return {address.removeprefix("terraform_data.cluster_").rsplit("_", 1)[0] for address in dependencies}
+
+
+SERVER = machine("server-1", role="server", host=host("192.0.2.10"))
+GPU_AGENT = machine("gpu-1", gpus=2, host=host("192.0.2.11"), labels={"site": "roof"}, taints=("a=b:NoSchedule",))
+PLAIN_AGENT = machine("cpu-1", host=host("192.0.2.12"))
+
+
+def test_gpu_steps_come_before_k3s_and_only_on_machines_with_gpus(cluster: MakeCluster) -> None:
+    found = steps(cluster(SERVER, GPU_AGENT, PLAIN_AGENT))
+    assert names(found["gpu-1_driver_run"]["depends_on"]) == {"gpu-1_preflight_run"}
+    assert names(found["gpu-1_toolkit_run"]["depends_on"]) == {"gpu-1_driver_run"}
+    assert "gpu-1_toolkit_run" in names(found["gpu-1_node_k3s_run"]["depends_on"])
+    assert not [name for name in found if name.startswith(("server-1_driver", "cpu-1_driver", "cpu-1_toolkit"))]
+    assert "cpu-1_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+
+
+def test_an_agent_joins_after_the_first_server_and_is_removed_before_it(cluster: MakeCluster) -> None:
+    found = steps(cluster(SERVER, PLAIN_AGENT))
+    assert "depends_on" not in found["cpu-1_preflight_run"], "machines are looked at side by side"
+    assert names(found["cpu-1_node_uninstall_on-destroy"]["depends_on"]) == {"server-1_node_k3s_run"}
+    assert "cpu-1_node_uninstall_on-destroy" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+
+
+def test_the_configuration_names_token_files_and_joins_at_the_first_server(cluster: MakeCluster) -> None:
+    found = steps(cluster(SERVER, GPU_AGENT))
+    assert config_of(found["server-1_node_k3s_run"]) == {
+        "node-name": "server-1",
+        "token-file": "/etc/rancher/k3s/token",
+        "agent-token-file": "/etc/rancher/k3s/agent-token",
+        "tls-san": ["192.0.2.10"],
+        "write-kubeconfig-mode": "0600",
+        "node-label": [],
+        "node-taint": [],
+    }
+    assert config_of(found["gpu-1_node_k3s_run"]) == {
+        "node-name": "gpu-1",
+        "token-file": "/etc/rancher/k3s/token",
+        "server": "https://192.0.2.10:6443",
+        "node-label": ["nvidia.com/gpu.present=true", "site=roof"],
+        "node-taint": ["a=b:NoSchedule"],
+    }
+
+
+def test_three_servers_share_an_etcd_that_the_first_one_starts(cluster: MakeCluster) -> None:
+    servers = [machine(f"s-{n}", role="server", host=host(f"192.0.2.{n}")) for n in (1, 2, 3)]
+    found = steps(cluster(*servers))
+    assert config_of(found["s-1_node_k3s_run"])["cluster-init"] is True
+    assert_contains(config_of(found["s-2_node_k3s_run"]), {"server": "https://192.0.2.1:6443"})
+    assert "cluster-init" not in config_of(found["s-2_node_k3s_run"])
+    assert config_of(found["s-1_node_k3s_run"])["tls-san"] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+
+
+def test_every_connection_pins_the_host_key_and_keeps_scripts_out_of_tmp(cluster: MakeCluster) -> None:
+    for name, step in steps(cluster(SERVER, GPU_AGENT)).items():
+        connection = step["connection"]
+        assert "/tmp" not in connection["script_path"]
+        if name.endswith("on-destroy"):
+            assert step["triggers_replace"]["host_key"] == HOST_KEY
+            assert "self.triggers_replace.host_key" in connection["host_key"]
+            continue
+        assert_contains(
+            connection, {"host_key": HOST_KEY, "private_key": '${file("/keys/id")}', "agent": "false", "timeout": "60s"}
+        )
+
+
+def test_a_destroy_step_reads_only_itself_and_its_provisioners_run_at_destroy_alone(cluster: MakeCluster) -> None:
+    step = steps(cluster(SERVER))["server-1_node_uninstall_on-destroy"]
+    for entry in step["provisioner"]:
+        (body,) = entry.values()
+        assert body["when"] == "destroy"
+    for value in step["connection"].values():
+        if isinstance(value, str) and value.startswith("${"):
+            assert "self." in value
+    assert step["input"]["private_key_path"] == "/keys/id", "another operator's key path is no replacement"
+    assert "private_key_path" not in step["triggers_replace"]
+
+
+def test_secrets_are_uploaded_as_files_and_are_in_no_script(cluster: MakeCluster) -> None:
+    found = steps(cluster(SERVER, PLAIN_AGENT))
+    for name, folder in (("server-1", "server"), ("cpu-1", "agent")):
+        sources = [e["file"]["source"] for e in found[f"{name}_node_k3s_run"]["provisioner"] if "source" in e.get("file", {})]
+        assert sources == [f"/edge/test/{folder}/"]
+
+
+def test_shell_and_curl_braces_are_escaped_for_terraform(cluster: MakeCluster) -> None:
+    for step in steps(cluster(SERVER, GPU_AGENT)).values():
+        for entry in step["provisioner"]:
+            content = entry.get("file", {}).get("content", "")
+            assert "${" not in content.replace("$${", "")
+            assert "%{" not in content.replace("%%{", "")
+
+
+@pytest.mark.parametrize(
+    ("machines", "message"),
+    [
+        ((PLAIN_AGENT,), "0 machines have the role server; allowed are 1, 3, 5"),
+        ((SERVER, machine("s", role="server")), "2 machines have the role server"),
+        ((SERVER, PLAIN_AGENT, PLAIN_AGENT), "the name 'cpu-1' is used by more than one machine"),
+    ],
+)
+def test_an_impossible_cluster_is_refused(
+    cluster: MakeCluster, machines: tuple[Machine, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        cluster(*machines)
+
+
+def test_gpus_without_a_toolkit_are_refused(cluster: MakeCluster) -> None:
+    with pytest.raises(ValueError, match="'gpu-1' has GPUs but no toolkit is given"):
+        cluster(SERVER, GPU_AGENT, toolkit=None)
+
+
+def test_a_missing_checksum_is_refused_with_its_address(cluster: MakeCluster) -> None:
+    odd = machine("odd", role="server", architecture="riscv64")
+    with pytest.raises(ValueError, match=r"no sha256 for riscv64.*v1\.36\.2%2Bk3s1/sha256sum-riscv64\.txt"):
+        cluster(odd)
