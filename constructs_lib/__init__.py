@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
     from constructs_lib.nvidia_driver import NvidiaDriver as NvidiaDriver
-    from constructs_lib.preflight import Preflight as Preflight
     from constructs_lib.ordering import run_after as run_after
+    from constructs_lib.preflight import Preflight as Preflight
     from constructs_lib.ssh_host import SshBastion as SshBastion
     from constructs_lib.ssh_host import SshHost as SshHost
 

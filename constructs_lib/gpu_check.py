@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
+from constructs_lib.machine import GPU_PRESENT_LABEL
 from constructs_lib.node_script import terraform_literal
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
+from constructs_lib.ordering import address_of, resources_of, run_after
 from constructs_lib.providers import (
     DataKubernetesResources,
     JobV1,
@@ -27,7 +29,6 @@ from constructs_lib.providers import (
     NamespaceV1Metadata,
 )
 from constructs_lib.remote_step import RemoteStep
-from constructs_lib.ordering import address_of, resources_of, run_after
 from constructs_lib.ssh_host import SshHost
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -142,7 +143,9 @@ class GpuCheck(Construct):
                 label_selector=f"job-name={job_name(node.name)}",
                 depends_on=[job],
             )
-            entries.append(_report_entry(node, objects=f"data.{pods.terraform_resource_type}.{pods.friendly_unique_id}.objects"))
+            entries.append(
+                _report_entry(node, objects=f"data.{pods.terraform_resource_type}.{pods.friendly_unique_id}.objects")
+            )
         self.report = "${jsonencode({" + ", ".join(entries) + "})}"
 
 
@@ -182,7 +185,9 @@ def _gate(
             "GPUS": str(node.gpus),
             "WAIT_SECONDS": str(timeout_seconds),
             "PLUGIN_NAMESPACE": plugin.namespace_name if plugin is not None else "nvidia-device-plugin",
-            "PLUGIN_SELECTOR": plugin.pod_selector if plugin is not None else "app.kubernetes.io/name=nvidia-device-plugin",
+            "PLUGIN_SELECTOR": plugin.pod_selector
+            if plugin is not None
+            else "app.kubernetes.io/name=nvidia-device-plugin",
         },
         rerun_with=rerun_with,
     )
@@ -236,6 +241,7 @@ def _job(
 
 
 def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
+    label = f'try(self.objects[0].metadata.labels["{GPU_PRESENT_LABEL}"], "missing")'
     seen = f'try(tonumber(self.objects[0].status.allocatable["{GPU_RESOURCE}"]), 0)'
     DataKubernetesResources(
         scope,
@@ -250,10 +256,9 @@ def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
                     condition=f"${{{seen} == {node.gpus}}}",
                     error_message=(
                         f"Node {node.name}: expected {node.gpus} {GPU_RESOURCE} allocatable, seen ${{{seen}}}. "
-                        f"Label nvidia.com/gpu.present: ${{try(self.objects[0].metadata.labels[\"nvidia.com/gpu.present\"], "
-                        f'"missing")}}. Look at the device plugin on {node.name} '
-                        f"(kubectl logs -n nvidia-device-plugin), at nvidia-smi there, and restore the label with "
-                        f"kubectl label node {node.name} nvidia.com/gpu.present=true."
+                        f"Its label {GPU_PRESENT_LABEL} is ${{{label}}}. Fix: restore a missing label with "
+                        f"kubectl label node {node.name} {GPU_PRESENT_LABEL}=true; else read the log of the "
+                        f"device plugin's pod on {node.name} and run nvidia-smi there."
                     ),
                 )
             ]
@@ -262,7 +267,9 @@ def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
 
 
 def _report_entry(node: GpuNode, *, objects: str) -> str:
-    ended = f'[for pod in {objects} : pod.status.containerStatuses[0].state.terminated if pod.status.phase == "Succeeded"]'
+    ended = (
+        f'[for pod in {objects} : pod.status.containerStatuses[0].state.terminated if pod.status.phase == "Succeeded"]'
+    )
     reason = 'try(pod.status.reason, pod.status.containerStatuses[0].state.terminated.reason, "unknown reason")'
     message = 'try(pod.status.message, pod.status.containerStatuses[0].state.terminated.message, "")'
     failed = f'[for pod in {objects} : "${{{reason}}}: ${{{message}}}" if pod.status.phase == "Failed"]'

@@ -1,12 +1,14 @@
 # Exits 0 when this container sees exactly the GPUs it was given; says which in the termination message.
 # Shell builtins and nvidia-smi only: the toolkit brings nvidia-smi into any image.
-uuids=$(nvidia-smi --query-gpu=uuid --format=csv,noheader) || {
+if ! uuids=$(nvidia-smi --query-gpu=uuid --format=csv,noheader 2>&1); then
     echo "nvidia-smi failed: $uuids" >/dev/termination-log
     exit 1
-}
+fi
 count=0
+seen=
 for uuid in $uuids; do
     count=$((count + 1))
+    seen="$seen${seen:+ }$uuid"
     # With the plugin's default device list the allocation is in this variable; with CDI it is "void" or unset.
     case ${NVIDIA_VISIBLE_DEVICES:-} in
     GPU-*)
@@ -21,7 +23,7 @@ for uuid in $uuids; do
     esac
 done
 if [ "$count" -ne "$EXPECTED_GPUS" ]; then
-    echo "expected $EXPECTED_GPUS GPUs, seen $count:" $uuids >/dev/termination-log
+    echo "expected $EXPECTED_GPUS GPUs, seen $count: $seen" >/dev/termination-log
     exit 1
 fi
-echo $uuids >/dev/termination-log
+echo "$seen" >/dev/termination-log

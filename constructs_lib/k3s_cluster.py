@@ -11,9 +11,9 @@ from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, NvidiaContainerToolkit
 from constructs_lib.nvidia_driver import NvidiaDriver
+from constructs_lib.ordering import run_after
 from constructs_lib.preflight import Preflight
 from constructs_lib.remote_step import RemoteStep
-from constructs_lib.ordering import run_after
 
 API_PORT = 6443
 
@@ -71,9 +71,7 @@ class K3sCluster(Construct):
                 "node",
                 machine=machine,
                 release=release,
-                secrets_folder=(
-                    identity.server_upload_dir if machine.role == "server" else identity.agent_upload_dir
-                ),
+                secrets_folder=(identity.server_upload_dir if machine.role == "server" else identity.agent_upload_dir),
                 server_url=None if first else self.api_url,
                 cluster_init=first and len(servers) > 1,
                 tls_sans=[server.host.address for server in servers if server is not machine],

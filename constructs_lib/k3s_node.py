@@ -9,12 +9,9 @@ from pathlib import Path
 from constructs_lib.cdk import Construct
 from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_release import K3sRelease
-from constructs_lib.machine import Machine
-from constructs_lib.remote_step import RemoteStep
+from constructs_lib.machine import GPU_PRESENT_LABEL, Machine
 from constructs_lib.ordering import run_after
-
-GPU_PRESENT_LABEL = "nvidia.com/gpu.present"
-"""The device plugin's chart schedules only on nodes that carry this label (or labels of node feature discovery)."""
+from constructs_lib.remote_step import RemoteStep
 
 
 class K3sNode(Construct):
@@ -59,13 +56,13 @@ class K3sNode(Construct):
     ) -> None:
         super().__init__(scope, id_)
         if machine.role == "agent" and server_url is None:
-            raise ValueError(f"K3sNode {machine.name!r}: an agent needs server_url, for example https://192.0.2.10:6443")
+            raise ValueError(
+                f"K3sNode {machine.name!r}: an agent needs server_url, for example https://192.0.2.10:6443"
+            )
         if cluster_init and (machine.role == "agent" or server_url is not None):
             raise ValueError(f"K3sNode {machine.name!r}: cluster_init is for the first server only, this node joins")
         self.machine = machine
-        config = node_config(
-            machine=machine, server_url=server_url, cluster_init=cluster_init, tls_sans=tls_sans
-        )
+        config = node_config(machine=machine, server_url=server_url, cluster_init=cluster_init, tls_sans=tls_sans)
         self.uninstall = DestroyStep(
             self, "uninstall", host=machine.host, node=machine.name, script="k3s_node_uninstall.sh", parameters={}
         )

@@ -29,7 +29,9 @@ put 0600 /etc/rancher/k3s/token <"$SECRETS/token"
 # --- files
 fetch "$K3S_URL" "$K3S_SHA256" "$K3S"
 chmod 0755 "$K3S"
-printf '%s\n' "$CONFIG" | put 0600 /etc/rancher/k3s/config.yaml
+put 0600 /etc/rancher/k3s/config.yaml <<CONFIG_FILE
+$CONFIG
+CONFIG_FILE
 for name in kubectl crictl ctr; do
     [ -e "/usr/local/bin/$name" ] || ln -s k3s "/usr/local/bin/$name"
 done

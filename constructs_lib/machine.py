@@ -9,6 +9,9 @@ from typing import Literal
 from constructs_lib.ssh_host import SshHost
 
 Role = Literal["server", "agent"]
+GPU_PRESENT_LABEL = "nvidia.com/gpu.present"
+"""The device plugin's chart schedules only on nodes that carry this label (or labels of node feature discovery)."""
+
 Architecture = Literal["amd64", "arm64"]
 
 

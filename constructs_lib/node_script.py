@@ -28,7 +28,9 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
     """
     for name in parameters:
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-            raise ValueError(f"{script}: parameter {name!r} is no shell variable name; use upper case, like K3S_VERSION")
+            raise ValueError(
+                f"{script}: parameter {name!r} is no shell variable name; use upper case, like K3S_VERSION"
+            )
     values = {"STEP": step, "NODE": node, **parameters}
     assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
     package = files("constructs_lib")
@@ -44,7 +46,7 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> 
         [
             "if ! sudo -n true; then",
             f'  echo "{where}: $(id -un) may not use sudo without a password" >&2',
-            '  echo "  fix: add \'$(id -un) ALL=(ALL) NOPASSWD: ALL\' to a file in /etc/sudoers.d" >&2',
+            "  echo \"  fix: add '$(id -un) ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d\" >&2",
             "  exit 1",
             "fi",
             f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path} && exit 0 || code=$?",
@@ -56,5 +58,5 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> 
 
 
 def terraform_literal(text: str) -> str:
-    """`text` with Terraform's template sequences escaped, so that shell's `${x}` and curl's `%{x}` arrive as written."""
+    """`text` with Terraform's template sequences escaped, so that shell's `${x}` and curl's `%{x}` stay as they are."""
     return text.replace("${", "$${").replace("%{", "%%{")

@@ -30,7 +30,8 @@ masked() { sed -E 's/K10[0-9a-f]{64}::[A-Za-z]+:[^[:space:]"]+/K10***/g; s/(toke
 # same_file A B: both there with the same bytes.
 same_file() { [ -f "$1" ] && [ -f "$2" ] && cmp -s "$1" "$2"; }
 
-# put MODE DESTINATION: writes stdin there at once and whole; sets CHANGED=1 when that changed anything.
+# put MODE DESTINATION <FILE: writes stdin there at once and whole; sets CHANGED=1 when that changed anything.
+# Redirect into it: at the end of a pipe it would run in a subshell, and CHANGED would be lost.
 CHANGED=0
 put() {
     new=$2.edge-gpu-new

@@ -36,8 +36,10 @@ else
     for old in libnvidia-container nvidia-docker nvidia-container-runtime; do
         rm -f "/etc/apt/sources.list.d/$old.list"
     done
-    # shellcheck disable=SC2016 # $(ARCH) is apt's, not the shell's.
-    printf 'deb [signed-by=%s] %s/$(ARCH) /\n' "$KEYRING" "$APT_REPOSITORY" | put 0644 "$LIST"
+    # The variable in it is apt's, not the shell's.
+    put 0644 "$LIST" <<LIST_FILE
+deb [signed-by=$KEYRING] $APT_REPOSITORY/\$(ARCH) /
+LIST_FILE
     apt -o Dir::Etc::sourcelist="$LIST" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update ||
         fail "apt-get update of $APT_REPOSITORY failed" "see apt's lines above" "check apt_repository and the key in the fleet file"
     pinned=

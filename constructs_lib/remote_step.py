@@ -61,7 +61,9 @@ class RemoteStep(Construct):
         text = node_script(script, step=id_, node=node, parameters=parameters)
         uploaded = f"{NODE_FOLDER}/{id_}.sh"
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
-            RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER} {NODE_FOLDER}/secrets"]),
+            RemoteExecProvisioner(
+                type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER} {NODE_FOLDER}/secrets"]
+            ),
             FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
         ]
         if secrets_folder is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from constructs_lib.cdk import SSHProvisionerConnection, Token
 
 SCRIPT_PATH = "./.edge-gpu-%RAND%.sh"
-"""Terraform's own one-line scripts go into the user's home, not into /tmp (where they are world-writable, mode 0777)."""
+"""Terraform's own one-line scripts go into the user's home, not into /tmp (they are mode 0777)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,7 +68,9 @@ def assert_contains(actual: Any, expected: Any) -> None:
     reduced = _reduced(actual, expected)
     if reduced == expected:
         return
-    wanted, seen = (json.dumps(side, indent=2, sort_keys=True, default=str).splitlines() for side in (expected, reduced))
+    wanted, seen = (
+        json.dumps(side, indent=2, sort_keys=True, default=str).splitlines() for side in (expected, reduced)
+    )
     raise AssertionError("\n".join(difflib.unified_diff(wanted, seen, "expected", "synthesized", lineterm="")))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from constructs_lib.cdk import Construct, TerraformOutput, TerraformStack
 from constructs_lib.cluster_identity import ClusterIdentity
+from stacks.fleet import Fleet
+
+from constructs_lib.cdk import Construct, TerraformOutput, TerraformStack
 from constructs_lib.gpu_check import GpuCheck, GpuNode
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
@@ -13,7 +15,6 @@ from constructs_lib.ordering import run_after
 from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
-from stacks.fleet import Fleet
 from stacks.fleet_to_constructs import k3s_release, machines, toolkit_release
 
 STACK = "edge-gpu"
@@ -66,9 +67,7 @@ class EdgeGpuStack(TerraformStack):
         check = GpuCheck(
             self,
             "gpu-check",
-            nodes=[
-                GpuNode(name=node.machine.name, gpus=node.machine.gpus, made_by=node.install) for node in gpu_nodes
-            ],
+            nodes=[GpuNode(name=node.machine.name, gpus=node.machine.gpus, made_by=node.install) for node in gpu_nodes],
             image=fleet.gpu_check.image,
             command=fleet.gpu_check.command,
             plugin=plugin,
@@ -79,7 +78,7 @@ class EdgeGpuStack(TerraformStack):
             self,
             "gpu_report",
             value=check.report,
-            description="JSON by GPU node: GPUs expected, UUIDs that the check's pod saw, its exit code, failed attempts",
+            description="JSON by GPU node: GPUs expected, UUIDs the check's pod saw, exit code, failed attempts",
         )
 
 

@@ -84,7 +84,10 @@ def test_every_plan_compares_the_allocatable_gpus_with_the_expected_ones(checked
     for data in nodes:
         (condition,) = data["lifecycle"]["postcondition"]
         name = data["field_selector"].removeprefix("metadata.name=")
-        assert f"Node {name}: expected {dict(zip(('gpu-1', 'gpu-2'), (2, 1), strict=True))[name]}" in condition["error_message"]
+        assert (
+            f"Node {name}: expected {dict(zip(('gpu-1', 'gpu-2'), (2, 1), strict=True))[name]}"
+            in condition["error_message"]
+        )
 
 
 @pytest.mark.parametrize(

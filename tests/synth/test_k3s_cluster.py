@@ -117,7 +117,9 @@ def test_a_destroy_step_reads_only_itself_and_its_provisioners_run_at_destroy_al
 def test_secrets_are_uploaded_as_files_and_are_in_no_script(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, PLAIN_AGENT))
     for name, folder in (("server-1", "server"), ("cpu-1", "agent")):
-        sources = [e["file"]["source"] for e in found[f"{name}_node_k3s_run"]["provisioner"] if "source" in e.get("file", {})]
+        sources = [
+            e["file"]["source"] for e in found[f"{name}_node_k3s_run"]["provisioner"] if "source" in e.get("file", {})
+        ]
         assert sources == [f"/edge/test/{folder}/"]
 
 
@@ -137,9 +139,7 @@ def test_shell_and_curl_braces_are_escaped_for_terraform(cluster: MakeCluster) -
         ((SERVER, PLAIN_AGENT, PLAIN_AGENT), "the name 'cpu-1' is used by more than one machine"),
     ],
 )
-def test_an_impossible_cluster_is_refused(
-    cluster: MakeCluster, machines: tuple[Machine, ...], message: str
-) -> None:
+def test_an_impossible_cluster_is_refused(cluster: MakeCluster, machines: tuple[Machine, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cluster(*machines)
 
