@@ -1,0 +1,1 @@
+"""What `make` runs: set-up, the stack's commands, the report and the benchmark."""

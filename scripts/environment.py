@@ -1,0 +1,72 @@
+"""The environment of the project's commands: what `.env` holds for pipenv, and what `make` gives its own commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_MODULES, VENV, is_lab_fleet, shown
+
+
+def project_variables(*, fleet: Path) -> dict[str, str]:
+    """The variables that a command of this project needs for one fleet, PATH excepted.
+
+    Args:
+        fleet: absolute path of the fleet file.
+    """
+    variables = {
+        "FLEET": shown(fleet),
+        # `cdktf deploy` would ask the registry for other platforms' hashes, which no mirror answers.
+        "CDKTF_SKIP_PROVIDER_LOCK": "true",
+        "CHECKPOINT_DISABLE": "1",
+        "DISABLE_VERSION_CHECK": "1",
+    }
+    if is_lab_fleet(fleet) and LAB_TERRAFORM_CONFIG.is_file():
+        variables["TF_CLI_CONFIG_FILE"] = str(LAB_TERRAFORM_CONFIG)
+        # A rebuilt stand-in plugin keeps its version; a cache by version would go on serving the old one.
+        variables["CDKTF_DISABLE_PLUGIN_CACHE_ENV"] = "1"
+    if os.environ.get("TERRAFORM_BINARY_NAME") is None and not shutil.which("terraform") and shutil.which("tofu"):
+        variables["TERRAFORM_BINARY_NAME"] = "tofu"
+    return variables
+
+
+def command_environment(*, fleet: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A whole environment for a child process: the project's Python, Node.js and cdktf come first in PATH.
+
+    Args:
+        fleet: absolute path of the fleet file.
+        base: what it is built on (default: this process's environment).
+    """
+    base = os.environ if base is None else base
+    path = [str(VENV / "bin"), str(NODE_MODULES / ".bin"), base.get("PATH", os.defpath)]
+    return {
+        **base,
+        **project_variables(fleet=fleet),
+        "VIRTUAL_ENV": str(VENV),
+        "PATH": os.pathsep.join(path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def write_env_file(*, fleet: Path) -> None:
+    """Write `.env`, with which `pipenv run` finds Node.js and cdktf and knows the fleet.
+
+    pipenv lets `.env` win over the shell, so FLEET is written as a default: one that is typed still counts.
+    """
+    variables = project_variables(fleet=fleet)
+    lines = [
+        f"# Written by make for {shown(fleet)}; pipenv reads it. `FLEET=... make setup` writes it for another fleet.",
+        _line("FLEET", "${FLEET:-" + variables.pop("FLEET") + "}"),
+        _line("PATH", f"{NODE_MODULES / '.bin'}{os.pathsep}${{PATH}}"),
+        *(_line(name, value) for name, value in sorted(variables.items())),
+    ]
+    unfinished = ENV_FILE.with_name(".env.unfinished")
+    unfinished.write_text("\n".join(lines) + "\n")
+    unfinished.replace(ENV_FILE)
+
+
+def _line(name: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{escaped}"'
