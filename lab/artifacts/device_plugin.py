@@ -23,12 +23,15 @@ DEVICE_PLUGIN_ARCHIVE = "k8s-device-plugin.tar"
 
 _RECIPE = "1"
 _MODULE = "github.com/NVIDIA/k8s-device-plugin"
-_PROGRAMS = ("nvidia-device-plugin", "config-manager", "gpu-feature-discovery", "mps-control-daemon")
+_PROGRAM = "nvidia-device-plugin"
 _COMPILE_TIMEOUT_SECONDS = 1200.0
 
 
 def build_device_plugin_image(*, progress: Progress) -> Part:
-    """The image with all programs that upstream's image has; its Part's path holds `k8s-device-plugin.tar`.
+    """The image with the plugin itself; its Part's path holds `k8s-device-plugin.tar`.
+
+    Upstream's image also has config-manager, gpu-feature-discovery and mps-control-daemon. The chart runs them only
+    when asked to, and without them each node has 100 MB less to load.
 
     Args:
         progress: where the steps are said; about half a minute on 2 cores the first time.
@@ -54,7 +57,7 @@ def build_device_plugin_image(*, progress: Progress) -> Part:
                     # Upstream's linker flags; NVML's symbols are bound lazily, when the library is there at run time.
                     "-ldflags", "-s -w '-extldflags=-Wl,--export-dynamic -Wl,-z,lazy"
                     f" -Wl,--unresolved-symbols=ignore-in-object-files' -X {_MODULE}/internal/info.version={module.version}",
-                    *(f"./cmd/{program}" for program in _PROGRAMS),
+                    f"./cmd/{_PROGRAM}",
                 ],
                 cwd=source,
                 timeout_seconds=_COMPILE_TIMEOUT_SECONDS,
@@ -65,7 +68,7 @@ def build_device_plugin_image(*, progress: Progress) -> Part:
                 root=root,
                 reference=DEVICE_PLUGIN_IMAGE,
                 config=ImageConfig(
-                    entrypoint=["nvidia-device-plugin"],
+                    entrypoint=[_PROGRAM],
                     environment={
                         "NVIDIA_DISABLE_REQUIRE": "true",
                         "NVIDIA_VISIBLE_DEVICES": "all",
