@@ -1,4 +1,4 @@
-"""A cache of builds keyed by their inputs: a build is there whole or not at all, and is made by one process at a time."""
+"""A cache of builds keyed by their inputs: a build is there whole or not at all, and one process at a time makes it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _hash_path(digest: hashlib._Hash, path: Path) -> None:
     except FileNotFoundError as error:
         raise CacheError(f"an input of a build is missing: {path}") from error
     if stat.S_ISLNK(mode):
-        target = os.fsencode(os.readlink(path))
+        target = os.fsencode(path.readlink())
         digest.update(b"link %d:" % len(target) + target)
     elif stat.S_ISDIR(mode):
         children = sorted(child for child in path.iterdir() if child.name != "__pycache__")

@@ -18,7 +18,7 @@ from lab.cache import build_once, content_key, file_sha256
 REPOSITORY = "stable/deb"
 PUBLIC_KEY = "gpgkey"
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _KEY_OWNER = "edge-gpu lab package signing (stand-in for NVIDIA's key)"
 _GPG_TIMEOUT_SECONDS = 120.0
 _RELEASE_DATE = "Tue, 14 Nov 2023 22:13:20 UTC"
@@ -36,7 +36,7 @@ def build_apt_repository(*, packages: Path) -> Path:
         BuildError: when gpg is missing or a command fails.
     """
     require_tool("gpg", package="gnupg")
-    signing_key = build_once(name="apt-signing-key", key=content_key(_RECIPE), build=_make_key)
+    signing_key = build_once(name="apt-signing-key", key=content_key(_KEY_OWNER), build=_make_key)
 
     def build(directory: Path) -> None:
         folder = directory / REPOSITORY / "amd64"
@@ -50,15 +50,15 @@ def build_apt_repository(*, packages: Path) -> Path:
         _sign(folder, signing_key=signing_key)
         shutil.copyfile(signing_key / "public.asc", directory / PUBLIC_KEY)
 
-    return build_once(name="apt-repository", key=content_key(_RECIPE, packages, signing_key / "public.asc"), build=build)
+    return build_once(
+        name="apt-repository", key=content_key(_RECIPE, packages, signing_key / "public.asc"), build=build
+    )
 
 
 def _index_entry(package: Path) -> str:
     control = run_command(["dpkg-deb", "-f", package], timeout_seconds=30).strip()
     # Of all fields only Description spans lines, and apt wants the added fields before it ends.
-    return (
-        f"{control}\nFilename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {file_sha256(package)}\n"
-    )
+    return f"{control}\nFilename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {file_sha256(package)}\n"
 
 
 def _release(folder: Path) -> str:
@@ -79,7 +79,7 @@ def _release(folder: Path) -> str:
 def _gpg_home() -> Iterator[list[str | Path]]:
     """A gpg command line with a home of its own; its agent ends with the block.
 
-    The home is a short path outside the cache: gpg-agent's socket lies in it, and a socket's path is limited to 108 bytes.
+    The home is a short path outside the cache: gpg-agent's socket lies in it, and a socket's path may have 108 bytes.
     """
     with tempfile.TemporaryDirectory(prefix="gpg-") as home:
         try:

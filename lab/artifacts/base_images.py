@@ -10,7 +10,7 @@ from lab.artifacts.command import BuildError, require_tool, run_command
 from lab.artifacts.debian_package import debian_packages
 from lab.artifacts.glibc_root import glibc_key, lay_out_glibc
 from lab.artifacts.go_module import pinned_module
-from lab.artifacts.image_archive import ImageConfig, write_image
+from lab.artifacts.image_archive import IMAGE_RECIPE, ImageConfig, write_image
 from lab.cache import build_once, content_key
 from lab.part import Part
 from lab.progress import Progress
@@ -20,7 +20,7 @@ PAUSE_ARCHIVE = "pause.tar"
 GPU_CHECK_IMAGE = "docker.io/edge-gpu-lab/gpu-check-base:bookworm"
 GPU_CHECK_ARCHIVE = "gpu-check-base.tar"
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _KUBERNETES = "github.com/k3s-io/kubernetes"
 
 
@@ -39,11 +39,22 @@ def build_pause_image(*, progress: Progress) -> Part:
             source = module.fetch() / "build" / "pause"
             tag = re.search(r"^TAG \?= (\S+)$", (source / "Makefile").read_text(), re.MULTILINE)
             if tag is None or tag[1] != version:
-                raise BuildError(f"{source}/Makefile builds pause {tag and tag[1]}, the lab's image name says {version}")
+                raise BuildError(
+                    f"{source}/Makefile builds pause {tag and tag[1]}, the lab's image name says {version}"
+                )
             root = directory / "root"
             root.mkdir()
             run_command(
-                ["gcc", "-Os", "-static", "-s", f"-DVERSION=v{version}", "-o", root / "pause", source / "linux" / "pause.c"],
+                [
+                    "gcc",
+                    "-Os",
+                    "-static",
+                    "-s",
+                    f"-DVERSION=v{version}",
+                    "-o",
+                    root / "pause",
+                    source / "linux" / "pause.c",
+                ],
                 timeout_seconds=120,
             )
             write_image(
@@ -54,7 +65,7 @@ def build_pause_image(*, progress: Progress) -> Part:
             )
             shutil.rmtree(root)
 
-    path = build_once(name="image-pause", key=content_key(_RECIPE, module.sum, PAUSE_IMAGE), build=build)
+    path = build_once(name="image-pause", key=content_key(_RECIPE, IMAGE_RECIPE, module.sum), build=build)
     return Part(name="image pause", version=version, source=module.source, kind="real", path=path)
 
 
@@ -67,7 +78,7 @@ def build_gpu_check_image(*, progress: Progress) -> Part:
         BuildError: when a Debian package cannot be had.
     """
     busybox = debian_packages(["busybox-static"])["busybox-static"]
-    key = content_key(_RECIPE, glibc_key(), busybox.sha256, GPU_CHECK_IMAGE)
+    key = content_key(_RECIPE, IMAGE_RECIPE, glibc_key(), busybox.sha256)
 
     def build(directory: Path) -> None:
         with progress.step("gpu-check-base: pack the image"):

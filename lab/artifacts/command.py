@@ -13,6 +13,8 @@ from pathlib import Path
 
 _LINES_SHOWN = 40
 
+_running: set[subprocess.Popen[str]] = set()
+
 
 class BuildError(Exception):
     """A part of the lab could not be built; the message says which command, why and what to do."""
@@ -68,9 +70,12 @@ def run_command(
         )
     except OSError as error:
         raise BuildError(f"cannot run {shown}: {error}") from error
-    assert process.stdin and process.stdout and process.stderr
+    _running.add(process)
+    stdin, output, stderr = process.stdin, process.stdout, process.stderr
+    assert stdin is not None
+    assert output is not None
+    assert stderr is not None
     last_lines: deque[str] = deque(maxlen=_LINES_SHOWN)
-    stderr = process.stderr
 
     def follow() -> None:
         for line in stderr:
@@ -90,15 +95,16 @@ def run_command(
     timer.start()
     try:
         if input_text:
-            process.stdin.write(input_text)
-        process.stdin.close()
-        stdout = process.stdout.read()
+            stdin.write(input_text)
+        stdin.close()
+        stdout = output.read()
         code = process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
     finally:
+        _running.discard(process)
         timer.cancel()
         follower.join(timeout=5)
     if timed_out.is_set():
@@ -107,3 +113,9 @@ def run_command(
         tail = list(last_lines) or stdout.splitlines()[-_LINES_SHOWN:]
         raise BuildError(f"failed with exit code {code}: {shown}\n" + "\n".join(tail))
     return stdout
+
+
+def end_running_commands() -> None:
+    """End every command that run_command() runs right now in any thread; their callers get a BuildError."""
+    for process in list(_running):
+        process.terminate()

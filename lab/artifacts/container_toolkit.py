@@ -1,4 +1,4 @@
-"""NVIDIA's container toolkit as Debian packages, compiled from its Go module and laid out by its own packaging files."""
+"""NVIDIA's container toolkit as Debian packages, compiled from its Go module and laid out by its own files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.progress import Progress
 
 TOOLKIT_VERSION = "1.20.0-1"
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _MODULE = "github.com/NVIDIA/nvidia-container-toolkit"
 _PROGRAMS = ("nvidia-container-runtime", "nvidia-container-runtime-hook", "nvidia-ctk", "nvidia-cdi-hook")
 _REAL_PACKAGES = ("nvidia-container-toolkit", "nvidia-container-toolkit-base")
@@ -100,7 +100,7 @@ def build_container_toolkit(*, progress: Progress) -> list[Part]:
                 _make_deb(tree, directory)
         shutil.rmtree(work)
 
-    key = content_key(_RECIPE, go_version(), module.sum, TOOLKIT_VERSION, repr((_SERVICE_SCRIPTS, _STAND_IN_PACKAGES)))
+    key = content_key(_RECIPE, go_version(), module.sum)
     path = build_once(name="container-toolkit", key=key, build=build)
     real = [Part(name=n, version=TOOLKIT_VERSION, source=module.source, kind="real", path=path) for n in _REAL_PACKAGES]
     empty = [
@@ -116,7 +116,9 @@ def _check_version(source: Path) -> None:
     revision = re.search(r"^PACKAGE_REVISION := (\S+)$", text, re.MULTILINE)
     version = f"{found and found[1]}-{revision and revision[1]}"
     if version != TOOLKIT_VERSION:
-        raise BuildError(f"{source}/versions.mk says {version}, the lab's packages are {TOOLKIT_VERSION}; align the pins")
+        raise BuildError(
+            f"{source}/versions.mk says {version}, the lab's packages are {TOOLKIT_VERSION}; align the pins"
+        )
 
 
 def _compile(output: Path, *, source: Path) -> None:
@@ -166,7 +168,9 @@ def _lay_out(tree: Path, *, package: str, source: Path, programs: Path) -> Path:
 
 def _upstream_fields(control: Path, *, package: str) -> str:
     """A binary package's own fields from upstream's control file, without what debhelper would leave empty."""
-    stanza = re.search(rf"^Package: {re.escape(package)}\n(.*?)(?:\n\n|\Z)", control.read_text(), re.DOTALL | re.MULTILINE)
+    stanza = re.search(
+        rf"^Package: {re.escape(package)}\n(.*?)(?:\n\n|\Z)", control.read_text(), re.DOTALL | re.MULTILINE
+    )
     if stanza is None:
         raise BuildError(f"{control} describes no package {package}")
     text = stanza[1].replace("@VERSION@", TOOLKIT_VERSION)

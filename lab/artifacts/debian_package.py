@@ -12,7 +12,9 @@ from lab.artifacts.command import BuildError, require_tool, run_command
 from lab.cache import build_once, content_key, file_sha256
 
 _DOWNLOAD_TIMEOUT_SECONDS = 300.0
-_URI_LINE = re.compile(r"'(?P<url>[^']+)' (?P<file>(?P<name>[^_]+)_(?P<version>[^_]+)_\w+\.deb) \d+ SHA256:(?P<sha256>\w{64})")
+_URI_LINE = re.compile(
+    r"'(?P<url>[^']+)' (?P<file>(?P<name>[^_]+)_(?P<version>[^_]+)_\w+\.deb) \d+ SHA256:(?P<sha256>\w{64})"
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def _look_up(names: tuple[str, ...]) -> dict[str, DebianPackage]:
     try:
         listed = run_command(["apt-get", "-q", "--print-uris", "download", *names], timeout_seconds=60)
     except BuildError as error:
-        raise BuildError(f"apt does not offer all of {', '.join(names)}; run `apt-get update` first\n{error}") from error
+        raise BuildError(
+            f"apt does not offer all of {', '.join(names)}; run `apt-get update` first\n{error}"
+        ) from error
     found = {}
     for match in _URI_LINE.finditer(listed):
         version = match["version"].replace("%3a", ":")

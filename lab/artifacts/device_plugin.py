@@ -10,7 +10,7 @@ from lab.artifacts.command import BuildError, require_tool
 from lab.artifacts.debian_package import debian_packages
 from lab.artifacts.glibc_root import glibc_key, lay_out_glibc
 from lab.artifacts.go_module import go_version, pinned_module, run_go
-from lab.artifacts.image_archive import ImageConfig, write_image
+from lab.artifacts.image_archive import IMAGE_RECIPE, ImageConfig, write_image
 from lab.artifacts.tree_archive import write_tar_gz
 from lab.cache import build_once, content_key, file_sha256
 from lab.part import Part
@@ -21,7 +21,7 @@ CHART_ARCHIVE = f"nvidia-device-plugin-{CHART_VERSION}.tgz"
 DEVICE_PLUGIN_IMAGE = f"docker.io/edge-gpu-lab/k8s-device-plugin:v{CHART_VERSION}"
 DEVICE_PLUGIN_ARCHIVE = "k8s-device-plugin.tar"
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _MODULE = "github.com/NVIDIA/k8s-device-plugin"
 _PROGRAM = "nvidia-device-plugin"
 _COMPILE_TIMEOUT_SECONDS = 1200.0
@@ -41,7 +41,7 @@ def build_device_plugin_image(*, progress: Progress) -> Part:
     """
     require_tool("gcc", package="gcc and libc6-dev")
     module = pinned_module(_MODULE)
-    key = content_key(_RECIPE, go_version(), module.sum, glibc_key(), DEVICE_PLUGIN_IMAGE)
+    key = content_key(_RECIPE, IMAGE_RECIPE, go_version(), module.sum, glibc_key())
 
     def build(directory: Path) -> None:
         root = directory / "root"
@@ -56,7 +56,8 @@ def build_device_plugin_image(*, progress: Progress) -> Part:
                     "build", "-trimpath", "-o", f"{root}/usr/bin/",
                     # Upstream's linker flags; NVML's symbols are bound lazily, when the library is there at run time.
                     "-ldflags", "-s -w '-extldflags=-Wl,--export-dynamic -Wl,-z,lazy"
-                    f" -Wl,--unresolved-symbols=ignore-in-object-files' -X {_MODULE}/internal/info.version={module.version}",
+                    " -Wl,--unresolved-symbols=ignore-in-object-files'"
+                    f" -X {_MODULE}/internal/info.version={module.version}",
                     f"./cmd/{_PROGRAM}",
                 ],
                 cwd=source,
@@ -100,12 +101,14 @@ def build_device_plugin_chart(*, progress: Progress) -> Part:
                 re.findall(r'^(\w+):\s*"?([^"\n]+?)"?\s*$', (source / "Chart.yaml").read_text(), re.MULTILINE)
             )
             if metadata.get("version") != CHART_VERSION:
-                raise BuildError(f"{source}/Chart.yaml is version {metadata.get('version')}, the lab names {CHART_VERSION}")
+                raise BuildError(
+                    f"{source}/Chart.yaml is version {metadata.get('version')}, the lab names {CHART_VERSION}"
+                )
             archive = directory / CHART_ARCHIVE
             write_tar_gz(tree=source, output=archive, prefix="nvidia-device-plugin/")
             (directory / "index.yaml").write_text(_index(metadata, archive=archive))
 
-    key = content_key(_RECIPE, module.sum, CHART_VERSION)
+    key = content_key(_RECIPE, module.sum)
     path = build_once(name="device-plugin-chart", key=key, build=build)
     return Part(name="chart nvidia-device-plugin", version=CHART_VERSION, source=module.source, kind="real", path=path)
 
@@ -114,6 +117,6 @@ def _index(metadata: dict[str, str], *, archive: Path) -> str:
     lines = ["apiVersion: v1", "entries:", "  nvidia-device-plugin:"]
     fields = {**metadata, "digest": file_sha256(archive), "created": "2023-11-14T22:13:20Z"}
     for position, (name, value) in enumerate(sorted(fields.items())):
-        lines.append(f"{'  - ' if position == 0 else '    '}{name}: \"{value}\"")
+        lines.append(f'{"  - " if position == 0 else "    "}{name}: "{value}"')
     lines += ["    urls:", f"    - {archive.name}", 'generated: "2023-11-14T22:13:20Z"']
     return "\n".join(lines) + "\n"

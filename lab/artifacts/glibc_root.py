@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from lab.artifacts.debian_package import debian_packages
+from lab.cache import content_key
 
 LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
 
@@ -39,4 +40,4 @@ def lay_out_glibc(root: Path) -> None:
 
 def glibc_key() -> str:
     """The part of a content key that stands for lay_out_glibc()."""
-    return "glibc-root 1 " + debian_packages(["libc6"])["libc6"].sha256
+    return content_key(Path(__file__), debian_packages(["libc6"])["libc6"].sha256)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from lab.artifacts.tree_archive import FIXED_TIME_SECONDS, write_tar
 
+# For the keys of what is written here.
+IMAGE_RECIPE = Path(__file__)
+
 _EPOCH = "2023-11-14T22:13:20Z"
 
 

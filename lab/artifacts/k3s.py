@@ -22,7 +22,7 @@ K3S_RELINK_VERSION = "v1.35.1+k3s-relink"
 BINARY = "k3s"
 CHECKSUMS = "sha256sum-amd64.txt"
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _MODULE = "github.com/k3s-io/k3s"
 _SHIM = "containerd-shim-runc-v2"
 _TAGS = "ctrd netcgo osusergo providerless urfave_cli_no_docs sqlite_omit_load_extension apparmor seccomp"
@@ -71,7 +71,7 @@ def _source_tree(directory: Path, *, module: GoModule) -> Path:
     tree = directory / "source"
     shutil.copytree(module.fetch(), tree, copy_function=shutil.copyfile)
     for folder, _, _ in os.walk(tree):
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
     # Without these K3s starts, but ships no RuntimeClass.
     shutil.copytree(
         tree / "manifests", tree / "pkg" / "deploy" / "embed", copy_function=shutil.copyfile, dirs_exist_ok=True

@@ -18,7 +18,7 @@ DRIVER_VERSION = "580.0.0-stand-in"
 GPU_NAME = "Edge GPU Lab Stand-in GPU"
 MAX_GPUS_PER_NODE = 16
 
-_RECIPE = "1"
+_RECIPE = Path(__file__)
 _SOURCES = Path(__file__).parents[1] / "stand_ins"
 # NVML's header comes with NVIDIA's Go bindings, at the version that the device plugin is built with.
 _HEADER_MODULE = "github.com/NVIDIA/go-nvml"
@@ -107,10 +107,10 @@ def driver_node_files(gpus: Sequence[StandInGpu]) -> Mapping[str, str]:
     nodes = "".join(f"c /dev/nvidia{gpu.index} 0666 root root - 1:3\n" for gpu in gpus)
     return {
         "etc/edge-gpu-lab/gpus.conf": f"# Stand-in GPUs of this node: index, UUID, name.\n{lines}",
-        "etc/tmpfiles.d/edge-gpu-lab-gpus.conf": f"# Device nodes of the stand-in GPUs; behind them is /dev/null.\n{nodes}",
+        "etc/tmpfiles.d/edge-gpu-lab-gpus.conf": f"# Device nodes of the stand-in GPUs, really /dev/null.\n{nodes}",
         "etc/cdi/nvidia.yaml": cdi_spec(gpus),
         "etc/nvidia-container-runtime/config.toml": (
-            "# The stand-in driver has no files that NVIDIA's runtime could find by itself: use the CDI specification.\n"
+            "# The stand-in driver has no files that NVIDIA's runtime could find: use the CDI specification.\n"
             '[nvidia-container-runtime]\nmode = "cdi"\nruntimes = ["runc"]\n'
         ),
     }

@@ -11,7 +11,7 @@ from typing import IO
 FIXED_TIME_SECONDS = 1_700_000_000
 
 
-def write_tar(*, tree: Path, output: IO[bytes], prefix: str = "") -> None:
+def write_tar(*, tree: Path, output: IO[bytes] | gzip.GzipFile, prefix: str = "") -> None:
     """Write a tree as an uncompressed tar: sorted, owned by root, one fixed time; modes and links are kept.
 
     Args:
