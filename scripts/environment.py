@@ -23,7 +23,7 @@ def project_variables(*, fleet: Path) -> dict[str, str]:
         "CHECKPOINT_DISABLE": "1",
         "DISABLE_VERSION_CHECK": "1",
     }
-    if is_lab_fleet(fleet) and LAB_TERRAFORM_CONFIG.is_file():
+    if is_lab_fleet(fleet):
         variables["TF_CLI_CONFIG_FILE"] = str(LAB_TERRAFORM_CONFIG)
         # A rebuilt stand-in plugin keeps its version; a cache by version would go on serving the old one.
         variables["CDKTF_DISABLE_PLUGIN_CACHE_ENV"] = "1"

@@ -28,12 +28,8 @@ def install_pipenv(*, progress: Progress) -> Path:
     def build(directory: Path) -> None:
         with progress.step("Install pipenv"):
             run_command([sys.executable, "-m", "venv", directory], timeout_seconds=120)
-            run_command(
-                [directory / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes"]
-                + ["-r", PIPENV_REQUIREMENTS],
-                env=_QUIET_PIP,
-                timeout_seconds=600,
-            )
+            pip_install = (directory / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes")
+            run_command((*pip_install, "-r", PIPENV_REQUIREMENTS), env=_QUIET_PIP, timeout_seconds=600)
 
     venv = build_once(name="pipenv", key=content_key(_interpreter(), PIPENV_REQUIREMENTS), build=build)
     _write_launcher(venv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # before the imports below, which need it
+if sys.version_info < (3, 11):  # noqa: UP036 - said before the imports below fail on it
     sys.exit(
         f"error: {sys.executable} is Python {sys.version.split()[0]}; needed is 3.11 or newer. "
         "Fix: install one and run `make PYTHON=/path/to/python3.11 ...`."

@@ -1,0 +1,59 @@
+# Each target is one command over scripts/; `make help` lists them.
+PYTHON ?= python3
+FLEET ?= fleets/lab.yaml
+export FLEET
+
+RUN := .venv/bin/python -m scripts.run
+SHELL_SCRIPTS = $(shell git ls-files '*.sh')
+
+.PHONY: help setup setup-checks deploy diff destroy report test unit lint types lab-up lab-down \
+	bench lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## Install what the commands need: Debian packages (as root), .venv, Node.js 22 with cdktf, .env
+	@$(PYTHON) -m scripts.setup
+
+setup-checks:
+	@$(PYTHON) -m scripts.setup --checks
+
+deploy: setup ## Bring the fleet up (the embedded lab by default), check its GPUs, print the table
+	@$(RUN) python -m scripts.edge_gpu deploy
+
+diff: setup ## Show what a deploy would change
+	@$(RUN) python -m scripts.edge_gpu diff
+
+destroy: setup ## Take K3s off the fleet's nodes
+	@$(RUN) python -m scripts.edge_gpu destroy
+
+report: setup ## Print the table of the last deploy again
+	@$(RUN) python -m scripts.report
+
+test: lint types ## All checks: lint, types, unit, synth and lab tests
+	@$(RUN) pytest
+
+unit: setup-checks ## The tests that need no lab
+	@$(RUN) pytest tests/unit tests/synth
+
+lint: setup-checks ## ruff and shellcheck
+	@$(RUN) ruff check .
+	@$(RUN) shellcheck $(SHELL_SCRIPTS)
+
+types: setup-checks ## mypy --strict
+	@$(RUN) mypy
+
+lab-up: setup ## Start the embedded lab: three nodes and a site mirror
+	@$(RUN) python -m lab up
+
+lab-down: setup ## Remove the embedded lab
+	@$(RUN) python -m lab down
+
+bench: setup ## Measure set-up, synth, deploy, second deploy and destroy: build/bench.json and a table
+	@$(RUN) python -m scripts.bench
+
+lock: setup ## Resolve the dependencies anew: Pipfile.lock, package-lock.json, scripts/pipenv-requirements.txt
+	@$(PYTHON) -m scripts.lock
+
+clean: ## Remove what make made in this checkout; not .edge (secrets and state), nor the cache outside of it
+	rm -rf .venv node_modules .env cdktf.out cdktf.log build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,124 @@
+"""The stack's commands as `make` runs them: `python -m scripts.edge_gpu deploy|diff|destroy`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.artifacts.command import BuildError
+from lab.cache import CacheError
+from lab.progress import Progress
+from scripts import report
+from scripts.cdktf_output import cause
+from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
+from scripts.environment import command_environment
+from scripts.errors import CommandError
+from scripts.process import run_shown
+
+CDKTF_ARGUMENTS = {
+    "deploy": ("deploy", STACK, "--auto-approve", "--no-color"),
+    "diff": ("diff", STACK, "--no-color"),
+    "destroy": ("destroy", STACK, "--auto-approve", "--no-color"),
+}
+TIME_LIMIT_SECONDS = {"deploy": 3600.0, "diff": 600.0, "destroy": 1800.0}
+"""Far above what a fleet needs; each step inside has its own, shorter limit."""
+
+_LAB_UP_LIMIT_SECONDS = 5400.0
+_IDENTITY_LIMIT_SECONDS = 60.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command on the fleet that $FLEET names. Exit code 0, or 1 after a message that tells the cause."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.edge_gpu", description=__doc__)
+    parser.add_argument("command", choices=sorted(CDKTF_ARGUMENTS))
+    command = parser.parse_args(arguments).command
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    fleet = chosen_fleet()
+    try:
+        _prepare(command, fleet=fleet)
+        run_cdktf(command, fleet=fleet)
+    except (CommandError, BuildError, CacheError) as error:
+        if command == "deploy" and fleet.is_file():
+            # What is up, and the device plugin's last words where GPUs are short, help more than the error alone.
+            report.main([str(fleet), "--deploy-failed"])
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return report.main([str(fleet)]) if command == "deploy" else 0
+
+
+def run_cdktf(command: str, *, fleet: Path) -> float:
+    """Run one of cdktf's commands on the stack; returns how many seconds it took.
+
+    Raises:
+        CommandError: it failed; with Terraform's errors.
+    """
+    return _run(
+        ["cdktf", *CDKTF_ARGUMENTS[command]],
+        title=f"cdktf {command} {STACK}",
+        log=f"cdktf-{command}.log",
+        env=command_environment(fleet=fleet),
+        timeout_seconds=TIME_LIMIT_SECONDS[command],
+    )
+
+
+def lab_up(*, fleet: Path) -> float:
+    """Bring the embedded lab up; returns how many seconds it took.
+
+    Raises:
+        CommandError: it failed; with its last lines.
+    """
+    return _run(
+        [str(VENV / "bin" / "python"), "-m", "lab", "up"],
+        title="python -m lab up",
+        log="lab-up.log",
+        env=command_environment(fleet=fleet),
+        timeout_seconds=_LAB_UP_LIMIT_SECONDS,
+    )
+
+
+def make_identity(*, fleet: Path) -> float:
+    """Make the fleet's certificate authorities, tokens and admin certificate where they are not there yet.
+
+    Raises:
+        CommandError: the fleet file is not valid or the files cannot be written.
+    """
+    return _run(
+        [str(VENV / "bin" / "python"), "-m", "stacks.identity", str(fleet)],
+        title="python -m stacks.identity",
+        log="identity.log",
+        env=command_environment(fleet=fleet),
+        timeout_seconds=_IDENTITY_LIMIT_SECONDS,
+    )
+
+
+def _prepare(command: str, *, fleet: Path) -> None:
+    if command == "deploy" and is_lab_fleet(fleet):
+        lab_up(fleet=fleet)
+    if not fleet.is_file():
+        fix = (
+            "`make lab-up` or `make deploy` writes it"
+            if is_lab_fleet(fleet)
+            else "start from fleets/example.yaml, or set FLEET to another file"
+        )
+        raise CommandError(f"the fleet file {shown(fleet)} does not exist. Fix: {fix}.")
+    make_identity(fleet=fleet)
+
+
+def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], timeout_seconds: float) -> float:
+    progress = Progress(stream=sys.stdout, live=False)
+    progress.note(f"...   {title}")
+    outcome = run_shown(argv, title=title, log=LOGS / log, env=env, cwd=ROOT, timeout_seconds=timeout_seconds)
+    if outcome.exit_code != 0:
+        raise CommandError(
+            f"{title} failed after {outcome.seconds:.0f} s with exit code {outcome.exit_code} "
+            f"(all of its output: {shown(outcome.log)})\n" + "\n".join(f"  {line}" for line in cause(outcome.lines))
+        )
+    progress.note(f"ok    {title}: {outcome.seconds:.0f} s")
+    return outcome.seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
