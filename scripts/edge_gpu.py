@@ -16,7 +16,7 @@ from scripts.cdktf_output import cause
 from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
 from scripts.environment import command_environment
 from scripts.errors import CommandError
-from scripts.process import run_shown
+from scripts.process import Outcome, run_shown
 
 CDKTF_ARGUMENTS = {
     "deploy": ("deploy", STACK, "--auto-approve", "--no-color"),
@@ -49,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     return report.main([str(fleet)]) if command == "deploy" else 0
 
 
-def run_cdktf(command: str, *, fleet: Path) -> float:
-    """Run one of cdktf's commands on the stack; returns how many seconds it took.
+def run_cdktf(command: str, *, fleet: Path) -> Outcome:
+    """Run one of cdktf's commands on the stack.
 
     Raises:
         CommandError: it failed; with Terraform's errors.
@@ -64,8 +64,8 @@ def run_cdktf(command: str, *, fleet: Path) -> float:
     )
 
 
-def lab_up(*, fleet: Path) -> float:
-    """Bring the embedded lab up; returns how many seconds it took.
+def lab_up(*, fleet: Path) -> Outcome:
+    """Bring the embedded lab up.
 
     Raises:
         CommandError: it failed; with its last lines.
@@ -79,7 +79,7 @@ def lab_up(*, fleet: Path) -> float:
     )
 
 
-def make_identity(*, fleet: Path) -> float:
+def make_identity(*, fleet: Path) -> Outcome:
     """Make the fleet's certificate authorities, tokens and admin certificate where they are not there yet.
 
     Raises:
@@ -107,7 +107,7 @@ def _prepare(command: str, *, fleet: Path) -> None:
     make_identity(fleet=fleet)
 
 
-def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], timeout_seconds: float) -> float:
+def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], timeout_seconds: float) -> Outcome:
     progress = Progress(stream=sys.stdout, live=False)
     progress.note(f"...   {title}")
     outcome = run_shown(argv, title=title, log=LOGS / log, env=env, cwd=ROOT, timeout_seconds=timeout_seconds)
@@ -117,7 +117,7 @@ def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], t
             f"(all of its output: {shown(outcome.log)})\n" + "\n".join(f"  {line}" for line in cause(outcome.lines))
         )
     progress.note(f"ok    {title}: {outcome.seconds:.0f} s")
-    return outcome.seconds
+    return outcome
 
 
 if __name__ == "__main__":
