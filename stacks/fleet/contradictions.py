@@ -1,0 +1,160 @@
+"""Rules that span several keys.
+
+They look at the data as read, not at the model: a file with a bad value elsewhere gets these errors as well. What the
+model refuses (wrong types, missing keys) is left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from stacks.fleet.addresses import host_address
+from stacks.fleet.kubernetes_syntax import taint_identity
+from stacks.fleet.problems import KeyPath, Problem, RuleError, shown_path, shown_value
+from stacks.fleet.ssh_keys import PREFERRED, WHERE_TO_FIND
+
+_Keys = Mapping[str, object]
+
+
+def contradictions(data: object) -> Iterator[Problem]:
+    """What is wrong between the keys of a fleet file's data."""
+    fleet = _mapping(data)
+    nodes = [(index, _mapping(node)) for index, node in enumerate(_list(fleet.get("nodes")))]
+    if isinstance(fleet.get("ssh"), dict):
+        yield from _one_way_to_log_in(_mapping(fleet["ssh"]))
+    for index, node in nodes:
+        if node:
+            yield from _host_key_or_opt_out(node, path=("nodes", index))
+            yield from _taints_once(node, path=("nodes", index))
+    yield from _unique((("nodes", index, "name"), node.get("name")) for index, node in nodes)
+    yield from _unique((("nodes", index, "address"), _same_address(node.get("address"))) for index, node in nodes)
+    if fleet.get("nodes") == []:
+        yield Problem(path=("nodes",), what="is empty", allowed="at least one machine", fix="add a node")
+    yield from _odd_servers([node.get("role") for _, node in nodes])
+    k3s = _mapping(fleet.get("k3s"))
+    if isinstance(k3s.get("sha256"), dict):
+        yield from _checksum_for_each_architecture(_mapping(k3s["sha256"]), nodes=nodes, k3s=k3s)
+    yield from _archives_with_own_names(_list(k3s.get("image_archives")))
+    yield from _lock_and_unlock(_mapping(fleet.get("backend")))
+
+
+def _one_way_to_log_in(ssh: _Keys) -> Iterator[Problem]:
+    has_key, has_agent = ssh.get("private_key_path") is not None, ssh.get("agent") is True
+    if has_key == has_agent:
+        yield Problem(
+            path=("ssh",),
+            what="has both private_key_path and agent" if has_key else "has neither private_key_path nor agent",
+            allowed="exactly one of `private_key_path: <file>` and `agent: true`",
+            fix="remove one of them" if has_key else "add private_key_path: ~/.ssh/id_ed25519",
+        )
+
+
+def _host_key_or_opt_out(node: _Keys, *, path: KeyPath) -> Iterator[Problem]:
+    has_key, skips = node.get("host_key") is not None, node.get("insecure_skip_host_key_check") is True
+    if not has_key and not skips:
+        yield Problem(
+            path=(*path, "host_key"),
+            what="is missing",
+            allowed=f"the node's public host key, `type base64`; {PREFERRED} where the node has one, because Terraform "
+            "asks for ECDSA before RSA and ed25519",
+            fix=f"copy the first two words of {WHERE_TO_FIND}, read there, not over an unchecked connection "
+            "(opt-out for throw-away machines: insecure_skip_host_key_check: true)",
+        )
+    if has_key and skips:
+        yield Problem(
+            path=(*path, "insecure_skip_host_key_check"),
+            what="contradicts host_key, which is given too",
+            allowed="one of the two",
+            fix="remove insecure_skip_host_key_check",
+        )
+
+
+def _taints_once(node: _Keys, *, path: KeyPath) -> Iterator[Problem]:
+    taints = _list(node.get("taints"))
+    yield from _unique(
+        (
+            (*path, "taints", index),
+            " with the effect ".join(taint_identity(taint)) if isinstance(taint, str) else None,
+        )
+        for index, taint in enumerate(taints)
+    )
+
+
+def _unique(values: Iterator[tuple[KeyPath, object]]) -> Iterator[Problem]:
+    first: dict[str, KeyPath] = {}
+    for path, value in values:
+        if not isinstance(value, str):
+            continue
+        other = first.setdefault(value, path)
+        if other != path:
+            yield Problem(
+                path=path,
+                what=f"is the same as {shown_path(other)}",
+                given=shown_value(value),
+                allowed="each one once",
+                fix="change or remove one of the two",
+            )
+
+
+def _same_address(address: object) -> object:
+    try:
+        return host_address(address) if isinstance(address, str) else None
+    except RuleError:
+        return None
+
+
+def _odd_servers(roles: Sequence[object]) -> Iterator[Problem]:
+    servers = roles.count("server")
+    # With an unknown role the number of servers is not known.
+    if not roles or any(role not in ("server", "agent") for role in roles) or servers % 2 == 1:
+        return
+    yield Problem(
+        path=("nodes",),
+        what="no node has the role server" if servers == 0 else f"{servers} nodes have the role server",
+        allowed="1 server, or 3, 5, … (etcd decides by majority: an even number survives no failure more)",
+        fix="give one node `role: server`" if servers == 0 else f"use {servers - 1} or {servers + 1} servers",
+    )
+
+
+def _checksum_for_each_architecture(
+    checksums: _Keys, *, nodes: Sequence[tuple[int, _Keys]], k3s: _Keys
+) -> Iterator[Problem]:
+    for architecture in ("amd64", "arm64"):
+        users = [index for index, node in nodes if node and node.get("architecture", "amd64") == architecture]
+        if users and architecture not in checksums:
+            yield Problem(
+                path=("k3s", "sha256", architecture),
+                what=f"is missing, and nodes[{users[0]}] is {architecture}",
+                allowed="a checksum for every architecture that a node has",
+                fix=f"take it from sha256sum-{architecture}.txt of the release {k3s.get('version', '')}".rstrip(),
+            )
+
+
+def _archives_with_own_names(archives: Sequence[object]) -> Iterator[Problem]:
+    urls = [_mapping(archive).get("url") for archive in archives]
+    yield from _unique(
+        (("k3s", "image_archives", index, "url"), PurePosixPath(url).name if isinstance(url, str) else None)
+        for index, url in enumerate(urls)
+    )
+
+
+def _lock_and_unlock(backend: _Keys) -> Iterator[Problem]:
+    pair = ("lock_address", "unlock_address")
+    given = [key for key in pair if backend.get(key) is not None]
+    if backend.get("type") == "http" and len(given) == 1:
+        (absent,) = set(pair) - set(given)
+        yield Problem(
+            path=("backend", absent),
+            what=f"is missing, and {given[0]} is given",
+            allowed="both or neither",
+            fix=f"add {absent}, or remove {given[0]}",
+        )
+
+
+def _mapping(value: object) -> _Keys:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()

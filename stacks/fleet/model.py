@@ -1,0 +1,176 @@
+"""The fleet file as frozen objects. The descriptions are also the reference in docs/fleet-file.md."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from pydantic import Field
+
+from stacks.fleet import cautions, operator_files
+from stacks.fleet.backend import Backend, LocalBackendSettings
+from stacks.fleet.rules import (
+    Architecture,
+    ArchiveUrl,
+    BaseUrl,
+    ChartVersion,
+    ChecksumByArchitecture,
+    Command,
+    DebianVersion,
+    Flag,
+    FleetName,
+    Gpus,
+    HostAddress,
+    HostKey,
+    Image,
+    K3sVersion,
+    KeyFile,
+    Labels,
+    NodeName,
+    Port,
+    Role,
+    Seconds,
+    Sha256,
+    Taint,
+    UserName,
+)
+from stacks.fleet.section import Section
+
+
+class Bastion(Section):
+    """A jump host in front of every node; the same private key or agent logs in there."""
+
+    address: HostAddress = Field(description="How the machine that runs Terraform reaches it.")
+    port: Port = Field(22, description="SSH port.")
+    user: UserName = Field(description="Login name there.")
+    host_key: HostKey = Field(description="Its public host key. There is no opt-out: all secrets pass through it.")
+
+
+class Ssh(Section):
+    """How Terraform logs in. Exactly one of `private_key_path` and `agent`."""
+
+    user: UserName = Field(description="Login name on every node; may use `sudo` without a password.")
+    private_key_path: KeyFile | None = Field(None, description="The operator's private key, without passphrase.")
+    agent: Flag = Field(False, description="Use the keys of the SSH agent that SSH_AUTH_SOCK names.")
+    bastion: Bastion | None = Field(None, description="Jump host. Default: nodes are reached directly.")
+
+
+class Node(Section):
+    """One machine."""
+
+    name: NodeName = Field(description="Node name in Kubernetes.")
+    address: HostAddress = Field(description="For Terraform (or its bastion) and for the other nodes the same.")
+    port: Port = Field(22, description="SSH port.")
+    role: Role = Field(description="`server` runs the control plane and pods, `agent` runs pods. 1, 3, 5, … servers.")
+    host_key: HostKey | None = Field(
+        None,
+        description="Public SSH host key, checked before anything is sent. Mandatory unless the check is skipped. "
+        "Terraform asks for ECDSA first: pin the ecdsa-sha2-nistp256 key where the node has one.",
+    )
+    insecure_skip_host_key_check: Flag = Field(
+        False,
+        description="Accept any host key: whoever is between can read the cluster's secrets. Warned of at each run.",
+    )
+    gpus: Gpus = Field(
+        0, description="NVIDIA GPUs that the node must offer. 0: nothing of NVIDIA's is installed or checked."
+    )
+    labels: Labels = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="Node labels, set when the node first joins. GPU nodes get `nvidia.com/gpu.present=true` besides.",
+    )
+    taints: tuple[Taint, ...] = Field((), strict=False, description="Node taints, set when the node first joins.")
+    architecture: Architecture = Field("amd64", description="Which K3s binary it gets.")
+
+
+class ImageArchive(Section):
+    """Container images in a tar, imported on every node: for sites without a registry."""
+
+    url: ArchiveUrl = Field(
+        description="Where nodes fetch it; the last part is the file's name on the node, used once."
+    )
+    sha256: Sha256 = Field(description="Of the archive.")
+
+
+class K3s(Section):
+    """The Kubernetes distribution."""
+
+    version: K3sVersion = Field(description="What every node runs.")
+    sha256: ChecksumByArchitecture = Field(
+        description="Of the binary, by architecture (`amd64`, `arm64`), from the release's `sha256sum-*.txt`."
+    )
+    artifact_url: BaseUrl = Field(
+        "https://github.com/k3s-io/k3s/releases/download",
+        description="Where nodes fetch `<version>/k3s` (`k3s-arm64`): the `+` of the version is written as %2B.",
+    )
+    image_archives: tuple[ImageArchive, ...] = Field((), strict=False, description="Images that no registry serves.")
+    start_timeout_seconds: Seconds = Field(180, description="Limit for K3s to run, and again for its node to be Ready.")
+
+
+class ContainerToolkit(Section):
+    """NVIDIA's container toolkit, installed by apt on GPU nodes."""
+
+    version: DebianVersion = Field("1.20.0-1", description="Of all four packages.")
+    apt_repository: BaseUrl = Field(
+        "https://nvidia.github.io/libnvidia-container/stable/deb",
+        description="Flat signed repository with one folder an architecture.",
+    )
+    apt_key_url: BaseUrl = Field(
+        "https://nvidia.github.io/libnvidia-container/gpgkey",
+        description="OpenPGP key that signs it, ASCII armoured.",
+    )
+    apt_key_sha256: Sha256 | None = Field(
+        None, description="Of the key's file. Default: the key that the URL serves is trusted."
+    )
+
+
+class DevicePlugin(Section):
+    """NVIDIA's device plugin for Kubernetes, from its Helm chart."""
+
+    chart_repository: BaseUrl = Field(
+        "https://nvidia.github.io/k8s-device-plugin",
+        description="Chart repository, read by the machine that runs Terraform.",
+    )
+    chart_version: ChartVersion = Field("0.19.3", description="Of the chart nvidia-device-plugin.")
+    image: Image | None = Field(
+        None, description="Default: the chart's own, nvcr.io/nvidia/k8s-device-plugin of its version."
+    )
+
+
+class GpuCheckSettings(Section):
+    """The job that proves each GPU node works."""
+
+    image: Image = Field("ubuntu:22.04", description="Any with a POSIX shell; the toolkit brings `nvidia-smi` into it.")
+    command: Command | None = Field(
+        None,
+        strict=False,
+        description="Replaces the check: exits 0 only when all is well, and writes the UUIDs it saw to "
+        "/dev/termination-log. EXPECTED_GPUS is in its environment. Default: the project's own.",
+    )
+    timeout_seconds: Seconds = Field(300, description="Limit for a node to offer its GPUs, and again for its job.")
+
+
+class Fleet(Section):
+    """A fleet file that is whole and free of contradictions, when it came from `load_fleet` or `parse_fleet`."""
+
+    name: FleetName = Field(
+        description="Names the folder `.edge/<name>` with the fleet's secrets: one fleet, one name."
+    )
+    ssh: Ssh = Field(description="How Terraform logs in.")
+    nodes: tuple[Node, ...] = Field(strict=False, description="The machines, at least one.")
+    k3s: K3s = Field(description="The Kubernetes distribution.")
+    container_toolkit: ContainerToolkit = Field(ContainerToolkit(), description="NVIDIA's container toolkit.")
+    device_plugin: DevicePlugin = Field(DevicePlugin(), description="NVIDIA's device plugin.")
+    gpu_check: GpuCheckSettings = Field(GpuCheckSettings(), description="The proof that GPUs work.")
+    backend: Backend = Field(LocalBackendSettings(), description="Where the state lies.")
+
+    def warnings(self) -> list[str]:
+        """What the file allows that its owner should know of at each run: one line each, most dangerous first."""
+        return cautions.cautions(self)
+
+    def check_operator_files(self) -> None:
+        """Check what the file names on this machine, which a plan needs and a synthesis does not.
+
+        Raises:
+            FleetError: The private key is absent, readable by others, no private key, or has a passphrase; or no
+                SSH agent answers.
+        """
+        operator_files.check(self)
