@@ -1,0 +1,303 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"edge-gpu.lab/terraform-plugins/internal/plugin"
+	"edge-gpu.lab/terraform-plugins/internal/schema"
+	"edge-gpu.lab/terraform-plugins/internal/tfvalue"
+)
+
+// objects are the Kubernetes objects behind one resource type.
+type objects struct {
+	kind   kind
+	client *client
+	block  schema.Block
+}
+
+func (o *objects) resource() plugin.Resource {
+	defaults := map[string]any{}
+	if o.kind.namespaced {
+		defaults["metadata.namespace"] = "default"
+	}
+	maps.Copy(defaults, o.kind.defaults)
+	resource := plugin.Resource{
+		Defaults: defaults,
+		ForceNew: append([]string{"metadata.name", "metadata.generate_name", "metadata.namespace"}, o.kind.forceNew...),
+		Volatile: []string{"metadata.resource_version", "metadata.generation"},
+		Timeouts: o.kind.timeouts,
+		Validate: func(config Object) []error { return validate(config) },
+		Create:   o.create,
+		Update:   o.update,
+		Read:     o.read,
+		Delete:   o.delete,
+	}
+	if o.kind.importable {
+		resource.Import = o.importID
+	}
+	return resource
+}
+
+// desired is the API object that a planned value asks for.
+func (o *objects) desired(planned, config Object) (*unstructured.Unstructured, error) {
+	content, err := toAPI(planned, o.kind.structure)
+	if err != nil {
+		return nil, err
+	}
+	if o.kind.name == "Secret" {
+		content["data"] = secretData(planned, config)
+	}
+	object := &unstructured.Unstructured{Object: content}
+	object.SetAPIVersion(o.kind.apiVersion)
+	object.SetKind(o.kind.name)
+	return object, nil
+}
+
+// secretData joins plain-text and already encoded values; write-only ones are in the configuration alone.
+func secretData(planned, config Object) map[string]any {
+	data := encodeSecrets(tfvalue.StringMap(planned, "data"))
+	maps.Copy(data, encodeSecrets(tfvalue.StringMap(config, "data_wo")))
+	for _, encoded := range []map[string]string{
+		tfvalue.StringMap(planned, "binary_data"), tfvalue.StringMap(config, "binary_data_wo"),
+	} {
+		for name, text := range encoded {
+			data[name] = text
+		}
+	}
+	return data
+}
+
+// observed is the value of an API object, whole; about is the planned value or state it belongs to.
+func (o *objects) observed(object *unstructured.Unstructured, about Object) Object {
+	found := fromAPI(object.Object, o.kind.structure, o.block)
+	if o.kind.name == "Secret" {
+		found["data"], found["binary_data"] = secretTexts(object, tfvalue.StringMap(about, "binary_data"))
+	}
+	found["id"] = identity(object)
+	return found
+}
+
+func identity(object *unstructured.Unstructured) string {
+	if object.GetNamespace() == "" {
+		return object.GetName()
+	}
+	return object.GetNamespace() + "/" + object.GetName()
+}
+
+func (o *objects) api(namespace string) (dynamic.ResourceInterface, error) {
+	if !o.kind.namespaced {
+		namespace = ""
+	}
+	return o.client.in(o.kind.resource(), namespace)
+}
+
+// locate splits an id; a name alone lies in the namespace "default" when the kind has namespaces.
+func (o *objects) locate(id string) (namespace, name string) {
+	namespace, name, qualified := strings.Cut(id, "/")
+	if !qualified {
+		namespace, name = "default", id
+	}
+	return namespace, name
+}
+
+func (o *objects) get(ctx context.Context, id string) (*unstructured.Unstructured, error) {
+	namespace, name := o.locate(id)
+	api, err := o.api(namespace)
+	if err != nil {
+		return nil, err
+	}
+	return api.Get(ctx, name, metav1.GetOptions{})
+}
+
+func (o *objects) create(ctx context.Context, change plugin.Change) (Object, error) {
+	object, err := o.desired(change.Planned, change.Config)
+	if err != nil {
+		return nil, err
+	}
+	api, err := o.api(object.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	created, err := api.Create(ctx, object, metav1.CreateOptions{})
+	if err != nil {
+		return nil, o.failure("create", err)
+	}
+	return o.await(ctx, change.Planned, created)
+}
+
+func (o *objects) await(ctx context.Context, planned Object, object *unstructured.Unstructured) (Object, error) {
+	if o.kind.ready == nil {
+		return o.observed(object, planned), nil
+	}
+	latest, err := o.kind.ready(ctx, o, planned, object)
+	if latest == nil {
+		latest = object
+	}
+	return o.observed(latest, planned), err
+}
+
+func (o *objects) update(ctx context.Context, change plugin.Change) (Object, error) {
+	prior, err := o.desired(change.Prior, nil)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := o.desired(change.Planned, change.Config)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := mergePatch(prior, wanted)
+	if err != nil {
+		return nil, err
+	}
+	namespace, name := o.locate(tfvalue.String(change.Prior, "id"))
+	api, err := o.api(namespace)
+	if err != nil {
+		return nil, err
+	}
+	patched, err := api.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return nil, o.failure("update", err)
+	}
+	return o.await(ctx, change.Planned, patched)
+}
+
+// mergePatch holds only what the two differ in, so that fields of others on the server stay.
+func mergePatch(prior, wanted *unstructured.Unstructured) ([]byte, error) {
+	before, err := json.Marshal(prior.Object)
+	if err != nil {
+		return nil, err
+	}
+	after, err := json.Marshal(wanted.Object)
+	if err != nil {
+		return nil, err
+	}
+	return jsonpatch.CreateMergePatch(before, after)
+}
+
+func (o *objects) read(ctx context.Context, state Object) (Object, error) {
+	object, err := o.get(ctx, tfvalue.String(state, "id"))
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, o.failure("read", err)
+	}
+	return refresh(o.block, state, o.observed(object, state), nil), nil
+}
+
+func (o *objects) delete(ctx context.Context, state Object) error {
+	id := tfvalue.String(state, "id")
+	namespace, name := o.locate(id)
+	api, err := o.api(namespace)
+	if err != nil {
+		return err
+	}
+	policy := metav1.DeletePropagationBackground
+	err = api.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &policy})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return o.failure("delete", err)
+	}
+	var last *unstructured.Unstructured
+	err = poll(ctx, func() (bool, error) {
+		object, err := api.Get(ctx, name, metav1.GetOptions{})
+		if err == nil {
+			last = object
+		}
+		return apierrors.IsNotFound(err), ignoreNotFound(err)
+	})
+	if err != nil && last != nil {
+		return fmt.Errorf("%s %q still exists: %w%s", o.kind.name, id, err, remaining(last))
+	}
+	return err
+}
+
+// remaining says what keeps an object: its finalizers and, for a namespace, what is left in it.
+func remaining(object *unstructured.Unstructured) string {
+	text := ""
+	if finalizers := object.GetFinalizers(); len(finalizers) > 0 {
+		text += "; finalizers: " + strings.Join(finalizers, ", ")
+	}
+	for _, condition := range conditions(object) {
+		if condition.status == "True" {
+			text += fmt.Sprintf("; %s: %s", condition.kind, condition.message)
+		}
+	}
+	return text
+}
+
+func (o *objects) importID(ctx context.Context, id string) (Object, error) {
+	object, err := o.get(ctx, id)
+	if err != nil {
+		return nil, o.failure("import", err)
+	}
+	state := o.observed(object, nil)
+	for name := range o.block.Blocks {
+		if _, there := state[name]; !there {
+			state[name] = []any{}
+		}
+	}
+	if timeouts, ok := o.block.Blocks["timeouts"]; ok && timeouts.Nesting == "single" {
+		state["timeouts"] = nil
+	}
+	hideInternal(state)
+	return state, nil
+}
+
+// hideInternal drops the labels and annotations of Kubernetes itself, which no configuration will name.
+func hideInternal(state Object) {
+	metadata := tfvalue.First(state["metadata"])
+	for _, name := range []string{"labels", "annotations"} {
+		fields, _ := metadata[name].(Object)
+		maps.DeleteFunc(fields, func(key string, _ any) bool { return isInternalKey(key) })
+		if len(fields) == 0 {
+			metadata[name] = nil
+		}
+	}
+}
+
+func (o *objects) failure(verb string, err error) error {
+	return &plugin.Problem{Summary: fmt.Sprintf("Failed to %s %s", verb, o.kind.name), Detail: err.Error()}
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+const pollInterval = 300 * time.Millisecond
+
+// poll asks again until done, an error, or the end of the context, whose deadline is the resource's timeout.
+func poll(ctx context.Context, done func() (bool, error)) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		finished, err := done()
+		if ctx.Err() != nil {
+			return fmt.Errorf("timeout while waiting (raise it in the timeouts block): %w", ctx.Err())
+		}
+		if finished || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
