@@ -35,7 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.edge_gpu", description=__doc__)
     parser.add_argument("command", choices=sorted(CDKTF_ARGUMENTS))
     command = parser.parse_args(arguments).command
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     fleet = chosen_fleet()
     try:
         _prepare(command, fleet=fleet)
@@ -121,4 +120,6 @@ def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], t
 
 
 if __name__ == "__main__":
+    # Ended from outside, Terraform must still write its state: treated as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -112,7 +112,7 @@ def parse_gpu_report(outputs: str) -> dict[str, SeenCheck]:
     try:
         entries = json.loads(json.loads(outputs)["gpu_report"]["value"])
         return {name: SeenCheck.from_output(entry) for name, entry in entries.items()}
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CommandError(
             f"the stack has no usable output gpu_report ({type(error).__name__}: {error}). Fix: make deploy."
         ) from error

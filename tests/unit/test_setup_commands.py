@@ -1,0 +1,107 @@
+"""Running cdktf: its output kept and shown, its cause found, its time bounded."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import edge_gpu
+from scripts.cdktf_output import cause
+from scripts.errors import CommandError
+from scripts.process import Outcome, run_shown
+
+FAILED_DEPLOY = """
+edge-gpu  Initializing the backend...
+edge-gpu  ╷
+          │ Warning: something old
+          ╵
+edge-gpu  ╷
+          │ Error: remote-exec provisioner error
+          │
+          │   with terraform_data.gpu-1_install,
+          │
+          │ gpu-1: expected 2 GPUs, seen 1
+          ╵
+edge-gpu  ╷
+          │ Error: remote-exec provisioner error
+          │
+          │   with terraform_data.gpu-1_install,
+          │
+          │ gpu-1: expected 2 GPUs, seen 1
+          ╵
+0 Stacks deploying     1 Stack done     0 Stacks waiting
+\x1b[91mInvoking Terraform CLI failed with exit code 1\x1b[39m
+"""
+
+
+def run(code: str, *, tmp_path: Path, timeout_seconds: float = 20.0) -> tuple[Outcome, str]:
+    """A Python program as run_shown runs it, and what was shown."""
+    shown = io.StringIO()
+    outcome = run_shown(
+        [sys.executable, "-c", code],
+        title="program",
+        log=tmp_path / "log" / "program.log",
+        env=os.environ,
+        cwd=tmp_path,
+        timeout_seconds=timeout_seconds,
+        stream=shown,
+    )
+    return outcome, shown.getvalue()
+
+
+def test_output_is_shown_and_kept_with_the_exit_code(tmp_path: Path) -> None:
+    code = "import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)"
+    outcome, shown = run(code, tmp_path=tmp_path)
+    assert (outcome.exit_code, outcome.lines) == (3, ("out", "err"))
+    assert shown == "out\nerr\n"
+    assert outcome.log.read_text().splitlines()[1:] == ["out", "err"]
+
+
+def test_a_command_over_its_time_is_interrupted_and_may_still_finish_its_work(tmp_path: Path) -> None:
+    code = "import time\ntry:\n time.sleep(30)\nexcept KeyboardInterrupt:\n print('state written'); raise SystemExit(1)"
+    outcome, _ = run(code, tmp_path=tmp_path, timeout_seconds=1.0)
+    assert (outcome.exit_code, outcome.lines) == (1, ("state written",))
+    assert outcome.seconds < 20
+
+
+def test_a_silent_command_is_said_to_be_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.process.SILENCE_SECONDS", 1.0)
+    _, shown = run("import time; time.sleep(3.5)", tmp_path=tmp_path)
+    assert shown.startswith("...   program: ")
+
+
+def test_the_cause_is_each_terraform_error_once_without_boxes_and_warnings() -> None:
+    assert cause(FAILED_DEPLOY.splitlines()) == [
+        "Error: remote-exec provisioner error",
+        "with terraform_data.gpu-1_install,",
+        "gpu-1: expected 2 GPUs, seen 1",
+    ]
+
+
+def test_without_a_terraform_error_the_cause_is_the_last_lines_without_colour() -> None:
+    assert cause(["", "\x1b[91mfleets/lab.yaml: name is missing\x1b[39m", " "]) == ["fleets/lab.yaml: name is missing"]
+
+
+def test_a_failing_command_is_named_with_its_log_and_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "cdktf"
+    program.write_text("#!/bin/sh\necho 'no such stack'\nexit 4\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(edge_gpu, "command_environment", lambda **_: {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    monkeypatch.setattr(edge_gpu, "LOGS", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(
+        CommandError, match=r"(?s)cdktf diff edge-gpu failed .* exit code 4 .*cdktf-diff\.log.*no such stack"
+    ):
+        edge_gpu.run_cdktf("diff", fleet=tmp_path / "x.yaml")
+
+
+def test_a_fleet_file_that_does_not_exist_is_said_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLEET", str(tmp_path / "site.yaml"))
+    assert edge_gpu.main(["deploy"]) == 1
+    assert "site.yaml does not exist. Fix: start from fleets/example.yaml" in capsys.readouterr().err
