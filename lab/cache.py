@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 CACHE_VARIABLE = "EDGE_GPU_CACHE"
@@ -24,8 +25,15 @@ _LOCK_POLL_SECONDS = 0.2
 _SAY_WAITING_AFTER_SECONDS = 2.0
 
 
+_cached_only = ContextVar("cached_only", default=False)
+
+
 class CacheError(Exception):
     """A build could not be had from the cache; the message says which, why and what to do."""
+
+
+class NotCachedError(CacheError):
+    """Within cached_only(): a build is not in the cache."""
 
 
 def cache_root() -> Path:
@@ -101,6 +109,8 @@ def build_once(
     finished = shelf / key
     if finished.is_dir():
         return finished
+    if _cached_only.get():
+        raise NotCachedError(f"{name}: {key} is not built yet")
     shelf.mkdir(exist_ok=True)
     with _locked(shelf, key, timeout_seconds=lock_timeout_seconds):
         if finished.is_dir():
@@ -116,6 +126,16 @@ def build_once(
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
     return finished
+
+
+@contextmanager
+def cached_only() -> Iterator[None]:
+    """Within the block, in this thread, build_once() raises NotCachedError instead of building."""
+    token = _cached_only.set(True)
+    try:
+        yield
+    finally:
+        _cached_only.reset(token)
 
 
 def _hash_path(digest: hashlib._Hash, path: Path) -> None:

@@ -18,7 +18,7 @@ class Part:
             github.com/NVIDIA/k8s-device-plugin v0.19.3" or a public URL.
         kind: "real" when it is the upstream software itself (built or downloaded), "stand-in" when it only
             answers in its place.
-        path: the file or directory on this machine.
+        path: the file or directory on this machine; the site's root for what the nodes fetch from `source` themselves.
     """
 
     name: str

@@ -1,25 +1,23 @@
-"""What the site mirror serves: every artifact built and laid out as the public places have it."""
+"""What the site mirror serves: every artifact built here, laid out as the public places have it."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from lab.artifacts import base_images, device_plugin, k3s
-from lab.artifacts.apt_repository import PUBLIC_KEY, build_apt_repository
-from lab.artifacts.command import BuildError, end_running_commands, run_command
-from lab.artifacts.container_toolkit import TOOLKIT_VERSION, build_container_toolkit
+from lab.artifacts.apt_repository import PUBLIC_KEY
+from lab.artifacts.base_images import GPU_CHECK_IMAGE, PAUSE_IMAGE
+from lab.artifacts.container_toolkit import TOOLKIT_VERSION
+from lab.artifacts.device_plugin import CHART_VERSION, DEVICE_PLUGIN_IMAGE
+from lab.artifacts.k3s import CHECKSUMS, K3S_VERSION
 from lab.cache import build_once, content_key, file_sha256
 from lab.part import Part
 from lab.progress import Progress
-
-_RECIPE = Path(__file__)
-_IMAGES = (base_images.PAUSE_ARCHIVE, device_plugin.DEVICE_PLUGIN_ARCHIVE, base_images.GPU_CHECK_ARCHIVE)
+from lab.site_parts import LocalParts, build_local_parts
+from lab.sources import PUBLIC_K3S_VERSION, PublicParts
 
 
 @dataclass(frozen=True)
@@ -40,30 +38,35 @@ class Site:
     """A finished site; serve `directory` over HTTP as it is.
 
     Attributes:
-        directory: its root, with k3s/ apt/ charts/ images/. Read-only: its files are links into the cache.
-        parts: what it is made of, for `lab status`.
-        k3s_version: the version that the node's K3s reports, and its folder below k3s/.
+        directory: its root, with images/ and, unless they come from public places, k3s/ apt/ charts/. Read-only: its
+            files are links into the cache.
+        parts: what it is made of, for `lab status`, with the parts that the nodes fetch from public places.
+        public: those parts.
+        k3s_version: the version that the nodes' K3s reports.
         k3s_sha256: of the K3s binary.
         image_archives: all image tars.
-        chart_version: the device plugin chart in charts/.
-        toolkit_version: the container toolkit packages in apt/.
-        apt_key_sha256: of apt/gpgkey.
-        device_plugin_image: the image's full reference, as a chart value wants it.
-        gpu_check_image: the same for the GPU check.
-        pause_image: what K3s's `pause-image` must be.
+        apt_key_sha256: of the apt repository's key.
     """
 
     directory: Path
     parts: list[Part]
+    public: PublicParts
     k3s_version: str
     k3s_sha256: str
     image_archives: list[ImageArchive]
-    chart_version: str
-    toolkit_version: str
     apt_key_sha256: str
-    device_plugin_image: str
-    gpu_check_image: str
-    pause_image: str
+
+    chart_version: str = CHART_VERSION
+    toolkit_version: str = TOOLKIT_VERSION
+    pause_image: str = PAUSE_IMAGE
+    gpu_check_image: str = GPU_CHECK_IMAGE.removeprefix("docker.io/")
+
+    @property
+    def device_plugin_image(self) -> str:
+        """The device plugin's image, as a chart value wants it."""
+        if self.public.device_plugin_image:
+            return self.public.places.device_plugin_image
+        return DEVICE_PLUGIN_IMAGE.removeprefix("docker.io/")
 
     def fleet_values(self, *, mirror_url: str) -> dict[str, object]:
         """The fleet file's k3s, container_toolkit, device_plugin and gpu_check sections for nodes that use this site.
@@ -71,23 +74,25 @@ class Site:
         Args:
             mirror_url: where the nodes reach the site's root, without a slash at the end, e.g. "http://172.29.0.2".
         """
+        public, places = self.public, self.public.places
+        apt_is_public = public.apt_key_sha256 is not None
         return {
             "k3s": {
                 "version": self.k3s_version,
                 "sha256": {"amd64": self.k3s_sha256},
-                "artifact_url": f"{mirror_url}/k3s",
+                "artifact_url": f"{mirror_url}/k3s" if public.k3s_sha256 is None else places.k3s_releases,
                 "image_archives": [
                     {"url": f"{mirror_url}/{archive.path}", "sha256": archive.sha256} for archive in self.image_archives
                 ],
             },
             "container_toolkit": {
                 "version": self.toolkit_version,
-                "apt_repository": f"{mirror_url}/apt/stable/deb",
-                "apt_key_url": f"{mirror_url}/apt/{PUBLIC_KEY}",
+                "apt_repository": places.apt_repository if apt_is_public else f"{mirror_url}/apt/stable/deb",
+                "apt_key_url": places.apt_key_url if apt_is_public else f"{mirror_url}/apt/{PUBLIC_KEY}",
                 "apt_key_sha256": self.apt_key_sha256,
             },
             "device_plugin": {
-                "chart_repository": f"{mirror_url}/charts",
+                "chart_repository": places.chart_repository if public.chart else f"{mirror_url}/charts",
                 "chart_version": self.chart_version,
                 "image": self.device_plugin_image,
             },
@@ -95,95 +100,68 @@ class Site:
         }
 
 
-def build_site(*, progress: Progress, k3s_version: str = k3s.K3S_VERSION) -> Site:
-    """Build what the cache lacks and lay the site out; K3s compiles while the rest is built.
+def build_site(*, progress: Progress, public: PublicParts | None = None, k3s_version: str = K3S_VERSION) -> Site:
+    """Build what the cache lacks and lay the site out.
 
     Args:
         progress: where the steps are said. Nothing cached: about 11 minutes on 2 cores; all cached: under a second.
-        k3s_version: the K3s version string (default: the one of the pinned source). Another one is the same program
-            linked anew.
+        public: what lab.sources.find_public_parts() found (default: nothing, all is built here).
+        k3s_version: the version string of a K3s built here (default: the one of the pinned source). Another one is the
+            same program linked anew.
 
     Raises:
         BuildError: when a part cannot be built; the other builds are ended, what is finished stays in the cache.
         CacheError: when the cache cannot be used.
     """
-    _check_machine()
-    k3s_part, parts = _build_parts(progress=progress, k3s_version=k3s_version)
-    parts_by_name = {part.name: part for part in parts}
-    repository = build_apt_repository(packages=parts_by_name["nvidia-container-toolkit"].path)
-    parts = [k3s_part, *parts]
-
-    def build(directory: Path) -> None:
-        _link(k3s_part.path, directory / "k3s" / k3s_version)
-        _link(repository, directory / "apt")
-        _link(parts_by_name["chart nvidia-device-plugin"].path, directory / "charts")
-        for part in parts:
-            if part.name.startswith("image "):
-                _link(part.path, directory / "images")
-        for name in _IMAGES:
-            archive = directory / "images" / name
-            archive.with_name(f"{name}.sha256").write_text(f"{file_sha256(archive)}  {name}\n")
-
-    # A cache entry's own path stands for its content.
-    entries = [f"{path.parent.name}/{path.name}" for path in (*(part.path for part in parts), repository)]
-    directory = build_once(name="site", key=content_key(_RECIPE, k3s_version, *entries), build=build)
+    public = public or PublicParts()
+    local = build_local_parts(progress=progress, public=public, k3s_version=k3s_version)
+    entries = [f"{path.parent.name}/{path.name}" for path in local.directories]
+    directory = build_once(
+        name="site",
+        key=content_key(Path(__file__), k3s_version, *entries),
+        build=partial(_lay_out, local=local, k3s_version=k3s_version),
+    )
+    archives = sorted((directory / "images").glob("*.tar"))
     return Site(
         directory=directory,
-        parts=parts,
-        k3s_version=k3s_version,
-        k3s_sha256=_first_word(directory / "k3s" / k3s_version / k3s.CHECKSUMS),
+        parts=[*local.parts, *_public_parts(public, directory=directory)],
+        public=public,
+        k3s_version=k3s_version if public.k3s_sha256 is None else PUBLIC_K3S_VERSION,
+        k3s_sha256=public.k3s_sha256 or _first_word(directory / "k3s" / k3s_version / CHECKSUMS),
         image_archives=[
-            ImageArchive(path=f"images/{name}", sha256=_first_word(directory / "images" / f"{name}.sha256"))
-            for name in _IMAGES
+            ImageArchive(path=f"images/{archive.name}", sha256=_first_word(archive.with_suffix(".tar.sha256")))
+            for archive in archives
         ],
-        chart_version=device_plugin.CHART_VERSION,
-        toolkit_version=TOOLKIT_VERSION,
-        apt_key_sha256=file_sha256(directory / "apt" / PUBLIC_KEY),
-        device_plugin_image=device_plugin.DEVICE_PLUGIN_IMAGE.removeprefix("docker.io/"),
-        gpu_check_image=base_images.GPU_CHECK_IMAGE.removeprefix("docker.io/"),
-        pause_image=base_images.PAUSE_IMAGE,
+        apt_key_sha256=public.apt_key_sha256 or file_sha256(directory / "apt" / PUBLIC_KEY),
     )
 
 
-def _check_machine() -> None:
-    if shutil.which("dpkg") is None:
-        raise BuildError("there is no dpkg: the lab's parts are built on Debian or Ubuntu")
-    architecture = run_command(["dpkg", "--print-architecture"], timeout_seconds=30).strip()
-    if architecture != "amd64":
-        raise BuildError(f"this machine is {architecture}; the lab's recipes are for amd64 machines only")
+def _lay_out(directory: Path, *, local: LocalParts, k3s_version: str) -> None:
+    if local.k3s is not None:
+        _link(local.k3s.path, directory / "k3s" / k3s_version)
+    if local.apt_repository is not None:
+        _link(local.apt_repository, directory / "apt")
+    if local.chart is not None:
+        _link(local.chart.path, directory / "charts")
+    for image in local.images:
+        _link(image.path, directory / "images")
+    for archive in sorted((directory / "images").glob("*.tar")):
+        archive.with_suffix(".tar.sha256").write_text(f"{file_sha256(archive)}  {archive.name}\n")
 
 
-def _build_parts(*, progress: Progress, k3s_version: str) -> tuple[Part, list[Part]]:
-    """K3s beside all others one after another: its compile leaves cores idle while it downloads and links."""
-
-    def build_others() -> list[Part]:
-        return [
-            base_images.build_pause_image(progress=progress),
-            base_images.build_gpu_check_image(progress=progress),
-            device_plugin.build_device_plugin_chart(progress=progress),
-            device_plugin.build_device_plugin_image(progress=progress),
-            *build_container_toolkit(progress=progress),
-        ]
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        long = pool.submit(k3s.build_k3s, progress=progress, version=k3s_version)
-        others = pool.submit(build_others)
-        _fail_together([long, others])
-    return long.result(), others.result()
-
-
-def _fail_together(futures: Sequence[Future[Any]]) -> None:
-    """Wait for all; when one fails, end the others' commands instead of letting minutes of compiling go on."""
-    try:
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-    except BaseException:
-        end_running_commands()
-        raise
-    for future in done:
-        error = future.exception()
-        if error is not None:
-            end_running_commands()
-            raise error
+def _public_parts(public: PublicParts, *, directory: Path) -> list[Part]:
+    places = public.places
+    wanted = [
+        (public.k3s_sha256 is not None, "k3s", PUBLIC_K3S_VERSION, places.k3s_releases),
+        (public.apt_key_sha256 is not None, "nvidia-container-toolkit", TOOLKIT_VERSION, places.apt_repository),
+        (public.chart, "chart nvidia-device-plugin", CHART_VERSION, places.chart_repository),
+        (public.device_plugin_image, "image k8s-device-plugin", f"v{CHART_VERSION}", places.device_plugin_image),
+    ]
+    return [
+        Part(name=name, version=version, source=source, kind="real", path=directory)
+        for is_public, name, version, source in wanted
+        if is_public
+    ]
 
 
 def _link(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.artifacts.command import BuildError, require_tool, run_command
-from lab.artifacts.debian_package import debian_packages
+from lab.artifacts.debian_package import debian_package
 from lab.artifacts.glibc_root import glibc_key, lay_out_glibc
 from lab.artifacts.go_module import pinned_module
 from lab.artifacts.image_archive import IMAGE_RECIPE, ImageConfig, write_image
@@ -77,7 +77,7 @@ def build_gpu_check_image(*, progress: Progress) -> Part:
     Raises:
         BuildError: when a Debian package cannot be had.
     """
-    busybox = debian_packages(["busybox-static"])["busybox-static"]
+    busybox = debian_package("busybox-static")
     key = content_key(_RECIPE, IMAGE_RECIPE, glibc_key(), busybox.sha256)
 
     def build(directory: Path) -> None:
@@ -100,6 +100,6 @@ def build_gpu_check_image(*, progress: Progress) -> Part:
             shutil.rmtree(root)
 
     path = build_once(name="image-gpu-check-base", key=key, build=build)
-    sources = f"{busybox.source}, {debian_packages(['libc6'])['libc6'].source}"
+    sources = f"{busybox.source}, {debian_package('libc6').source}"
     version = GPU_CHECK_IMAGE.rpartition(":")[2]
     return Part(name="image gpu-check-base", version=version, source=sources, kind="real", path=path)

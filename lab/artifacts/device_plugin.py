@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.artifacts.command import BuildError, require_tool
-from lab.artifacts.debian_package import debian_packages
+from lab.artifacts.debian_package import debian_package
 from lab.artifacts.glibc_root import glibc_key, lay_out_glibc
 from lab.artifacts.go_module import go_version, pinned_module, run_go
 from lab.artifacts.image_archive import IMAGE_RECIPE, ImageConfig, write_image
@@ -82,7 +82,7 @@ def build_device_plugin_image(*, progress: Progress) -> Part:
             shutil.rmtree(root)
 
     path = build_once(name="image-device-plugin", key=key, build=build)
-    sources = f"{module.source}; {debian_packages(['libc6'])['libc6'].source}"
+    sources = f"{module.source}; {debian_package('libc6').source}"
     return Part(name="image k8s-device-plugin", version=module.version, source=sources, kind="real", path=path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lab.artifacts.debian_package import debian_packages
+from lab.artifacts.debian_package import debian_package
 from lab.cache import content_key
 
 LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
@@ -22,7 +22,7 @@ def lay_out_glibc(root: Path) -> None:
     Raises:
         BuildError: when the libc6 package cannot be had.
     """
-    package = debian_packages(["libc6"])["libc6"].unpacked()
+    package = debian_package("libc6").unpacked()
     for directory in ("usr/bin", "usr/lib64", LIBRARIES, "etc", "tmp", "dev", "proc", "sys", "run", "var"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -40,4 +40,4 @@ def lay_out_glibc(root: Path) -> None:
 
 def glibc_key() -> str:
     """The part of a content key that stands for lay_out_glibc()."""
-    return content_key(Path(__file__), debian_packages(["libc6"])["libc6"].sha256)
+    return content_key(Path(__file__), debian_package("libc6").sha256)

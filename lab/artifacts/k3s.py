@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab.artifacts.command import require_tool, run_command
-from lab.artifacts.debian_package import DebianPackage, debian_packages
+from lab.artifacts.debian_package import DebianPackage, debian_package
 from lab.artifacts.go_module import GoModule, go_version, pinned_module, run_go
 from lab.artifacts.tree_archive import write_tar
 from lab.cache import build_once, content_key, file_sha256
@@ -48,7 +48,7 @@ def build_k3s(*, progress: Progress, version: str = K3S_VERSION) -> Part:
     require_tool("gcc", package="gcc and libc6-dev")
     require_tool("zstd", package="zstd")
     module = pinned_module(_MODULE)
-    packages = debian_packages(["runc", "containernetworking-plugins"])
+    packages = {name: debian_package(name) for name in ("runc", "containernetworking-plugins")}
     key = content_key(_RECIPE, go_version(), module.sum, version, *(package.sha256 for package in packages.values()))
 
     def build(directory: Path) -> None:
