@@ -50,9 +50,10 @@ class K3sRelease:
             ValueError: No checksum was given for it.
         """
         if architecture not in self.sha256:
+            known = ", ".join(sorted(self.sha256)) or "none"
             folder = f"{self.artifact_url.rstrip('/')}/{quote(self.version, safe='')}"
             raise ValueError(
-                f"K3s {self.version}: no sha256 for {architecture}, only for {', '.join(sorted(self.sha256)) or 'none'}; "
+                f"K3s {self.version}: no sha256 for {architecture}, only for {known}; "
                 f"take it from {folder}/sha256sum-{architecture}.txt"
             )
         return self.sha256[architecture]

@@ -1,0 +1,173 @@
+"""The main job on real K3s nodes, in the order a user meets it: deploy, deploy again, lose a label, destroy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.checkout import ROOT, STACK_DIRECTORY
+from stacks.fleet import Fleet
+from tests.lab.main_job.conftest import EDGE, Run, edge_gpu, gpu_report, kubectl, main_pid, on_node, run
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+
+def gpus_of(node: str) -> list[str]:
+    """UUIDs of the GPUs a node has, as its driver lists them outside of any container."""
+    return sorted(on_node(node, "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader").split())
+
+
+def test_every_node_is_ready_at_the_fleets_version(fleet: Fleet) -> None:
+    nodes = {node["metadata"]["name"]: node for node in kubectl("get", "nodes")["items"]}
+    assert sorted(nodes) == sorted(node.name for node in fleet.nodes)
+    for node in nodes.values():
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == fleet.k3s.version
+        assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
+
+
+def test_the_table_shows_each_nodes_gpus_and_the_verdict(fleet: Fleet, deployed: Run) -> None:
+    table = deployed.output.split("Apply complete!")[-1]
+    for node in fleet.nodes:
+        (line,) = [line for line in table.splitlines() if line.strip().startswith(node.name)]
+        assert fleet.k3s.version in line
+        for uuid in gpus_of(node.name) if node.gpus else []:
+            assert uuid in table
+
+
+def test_the_check_saw_the_gpus_of_its_own_node_and_no_other(fleet: Fleet) -> None:
+    report = gpu_report()
+    assert sorted(report) == sorted(node.name for node in fleet.nodes if node.gpus)
+    seen: list[str] = []
+    for name, entry in report.items():
+        assert entry["exit_code"] == 0
+        assert sorted(entry["uuids"]) == gpus_of(name)
+        assert len(entry["uuids"]) == entry["expected"]
+        seen += entry["uuids"]
+    assert len(seen) == len(set(seen))
+
+
+def test_the_checks_pods_ran_on_the_nvidia_runtime_with_their_gpus_allocated(fleet: Fleet) -> None:
+    pods = kubectl("get", "pods", "-n", "gpu-check")["items"]
+    succeeded = {pod["spec"]["nodeName"]: pod for pod in pods if pod["status"]["phase"] == "Succeeded"}
+    for node in (node for node in fleet.nodes if node.gpus):
+        pod = succeeded[node.name]
+        assert pod["spec"]["runtimeClassName"] == "nvidia"
+        assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == str(node.gpus)
+        config = on_node(node.name, "cat", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml")
+        assert "/usr/bin/nvidia-container-runtime" in config
+
+
+def test_a_second_deploy_changes_nothing_and_restarts_nothing(fleet: Fleet) -> None:
+    before = {node.name: main_pid(node.name) for node in fleet.nodes}
+    again = edge_gpu("deploy")
+    assert again.code == 0, again.output
+    assert "No changes. Your infrastructure matches the configuration." in again.output
+    assert {node.name: main_pid(node.name) for node in fleet.nodes} == before
+
+
+def test_a_plain_cdktf_diff_in_the_environment_of_make_sees_no_change() -> None:
+    shown = run(["cdktf", "diff", "edge-gpu", "--no-color"])
+    assert shown.code == 0, shown.output
+    assert "No changes. Your infrastructure matches the configuration." in shown.output
+
+
+def secrets_of_the_fleet() -> dict[str, str]:
+    """Something that is only in this secret, by the secret's file: a password, or the middle of a private key."""
+    found = {}
+    for path in sorted(EDGE.rglob("*")):
+        if path.name in ("token", "agent-token"):
+            found[str(path.relative_to(EDGE))] = path.read_text().strip().rsplit(":", 1)[-1]
+        elif path.suffix == ".key":
+            lines = [line for line in path.read_text().splitlines() if not line.startswith("-")]
+            found[str(path.relative_to(EDGE))] = max(lines, key=len)
+    assert {"server/token", "server/agent-token", "agent/token", "admin/client.key"} <= set(found)
+    assert all(len(canary) >= 16 for canary in found.values())
+    return found
+
+
+def test_no_secret_is_in_state_plan_synthesized_code_or_logs(deployed: Run) -> None:
+    plan = run(["terraform", f"-chdir={STACK_DIRECTORY}", "plan", "-input=false", "-out=canary.plan"])
+    assert plan.code == 0, plan.output
+    shown = run(["terraform", f"-chdir={STACK_DIRECTORY}", "show", "-json", "canary.plan"])
+    texts = {"deploy's output": deployed.output, "plan": plan.output, "plan as JSON": shown.output}
+    places = [EDGE / "terraform.tfstate", *STACK_DIRECTORY.glob("*.json"), *(ROOT / "build" / "log").rglob("*.log")]
+    texts |= {str(path): path.read_text(errors="replace") for path in places}
+    (STACK_DIRECTORY / "canary.plan").unlink()
+    for secret, canary in secrets_of_the_fleet().items():
+        for place, text in texts.items():
+            assert canary not in text, f"{secret} is in {place}"
+
+
+def test_no_secret_can_be_read_by_another_user_of_a_node(fleet: Fleet) -> None:
+    canaries = secrets_of_the_fleet()
+    Path(EDGE / "canaries.txt").write_text("\n".join(canaries.values()) + "\n")
+    (EDGE / "canaries.txt").chmod(0o600)
+    # Also every process's arguments: /proc/*/cmdline is readable by all. The patterns come in on standard input.
+    search = "grep -rlFs -f /dev/stdin / --exclude-dir=sys --exclude-dir=dev --exclude-dir=task --devices=skip"
+    try:
+        for node in fleet.nodes:
+            done = run(
+                ["sh", "-c", f"docker exec -i -u nobody edge-gpu-lab-{node.name} {search} <{EDGE}/canaries.txt; true"]
+            )
+            assert done.output.strip() == "", f"{node.name}: {done.output}"
+            journal = on_node(node.name, "journalctl", "--no-pager", "-o", "cat")
+            for secret, canary in canaries.items():
+                assert canary not in journal, f"{secret} is in the journal of {node.name}"
+    finally:
+        (EDGE / "canaries.txt").unlink()
+
+
+def test_secrets_lie_on_the_operators_side_only_for_the_operator() -> None:
+    for path in EDGE.rglob("*"):
+        if path.name in ("token", "agent-token", "kubeconfig") or path.suffix == ".key":
+            assert path.stat().st_mode & 0o077 == 0, path
+            assert path.parent.stat().st_mode & 0o077 == 0, path.parent
+
+
+def test_nothing_secret_is_left_where_steps_are_uploaded(fleet: Fleet) -> None:
+    for node in fleet.nodes:
+        listed = on_node(node.name, "sh", "-c", "ls -A /home/edge/.edge-gpu; stat -c %a /home/edge/.edge-gpu")
+        assert "secrets" not in listed
+        assert listed.split()[-1] == "700"
+
+
+def test_a_lost_gpu_label_fails_the_next_deploy_with_the_nodes_name() -> None:
+    kubectl("label", "node", "gpu-1", "nvidia.com/gpu.present-")
+    try:
+        on_node(
+            "server-1", "k3s", "kubectl", "wait", "node/gpu-1", "--timeout=60s",
+            "--for=jsonpath={.status.allocatable.nvidia\\.com/gpu}=0",
+        )  # fmt: skip
+        failed = edge_gpu("deploy")
+        assert failed.code == 1
+        assert "Node gpu-1: expected 2 nvidia.com/gpu allocatable, seen 0" in failed.output
+        assert "kubectl label node gpu-1 nvidia.com/gpu.present=true" in failed.output
+        assert "Node gpu-2: expected" not in failed.output
+    finally:
+        kubectl("label", "node", "gpu-1", "nvidia.com/gpu.present=true")
+    on_node(
+        "server-1", "k3s", "kubectl", "wait", "node/gpu-1", "--timeout=120s",
+        "--for=jsonpath={.status.allocatable.nvidia\\.com/gpu}=2",
+    )  # fmt: skip
+    healed = edge_gpu("deploy")
+    assert healed.code == 0, healed.output
+
+
+def test_destroy_leaves_no_k3s_and_the_next_deploy_works(fleet: Fleet) -> None:
+    gone = edge_gpu("destroy")
+    assert gone.code == 0, gone.output
+    state = json.loads((EDGE / "terraform.tfstate").read_text())
+    assert state["resources"] == []
+    for node in fleet.nodes:
+        left = on_node(
+            node.name, "sh", "-c",
+            "ls -d /usr/local/bin/k3s /etc/systemd/system/k3s* /etc/rancher/k3s/config.yaml /run/k3s 2>/dev/null;"
+            "find /var/lib/rancher/k3s /var/lib/kubelet -type f; pgrep -fa 'k3s|containerd'; grep -c k3s /proc/mounts",
+            check=False,
+        )  # fmt: skip
+        assert [line for line in left.splitlines() if line not in ("0", "1")] == [], f"{node.name}: {left}"
+    again = edge_gpu("deploy")
+    assert again.code == 0, again.output
+    assert all(entry["exit_code"] == 0 for entry in gpu_report().values())
