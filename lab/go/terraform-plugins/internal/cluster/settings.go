@@ -66,8 +66,9 @@ func (s Settings) text(name string) string {
 	return os.Getenv(environment[name])
 }
 
-// ClientConfig is the configuration in the form that kubectl's library has it.
-func (s Settings) ClientConfig() (clientcmd.ClientConfig, error) {
+// ClientConfig is the configuration in the form that kubectl's library has it; namespace is the default one, "" for
+// the kubeconfig's own.
+func (s Settings) ClientConfig(namespace string) (clientcmd.ClientConfig, error) {
 	if unknown := s.Unknown(); len(unknown) > 0 {
 		return nil, fmt.Errorf(
 			"the provider's settings %s are not known yet: a plan that must read the cluster needs them; "+
@@ -92,11 +93,12 @@ func (s Settings) ClientConfig() (clientcmd.ClientConfig, error) {
 		return nil, errors.New("the provider has no cluster: set host (with cluster_ca_certificate, client_certificate and " +
 			"client_key, or token) or config_path")
 	}
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, s.overrides()), nil
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, s.overrides(namespace)), nil
 }
 
-func (s Settings) overrides() *clientcmd.ConfigOverrides {
+func (s Settings) overrides(namespace string) *clientcmd.ConfigOverrides {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: s.text("config_context"), Timeout: RequestTimeout.String()}
+	overrides.Context.Namespace = namespace
 	overrides.Context.AuthInfo = tfvalue.String(s.values, "config_context_auth_info")
 	overrides.Context.Cluster = tfvalue.String(s.values, "config_context_cluster")
 	overrides.ClusterInfo.Server = s.text("host")
@@ -127,7 +129,7 @@ func (s Settings) overrides() *clientcmd.ConfigOverrides {
 
 // RestConfig is the configuration for a client.
 func (s Settings) RestConfig() (*rest.Config, error) {
-	clientConfig, err := s.ClientConfig()
+	clientConfig, err := s.ClientConfig("")
 	if err != nil {
 		return nil, err
 	}
