@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.artifacts.command import BuildError, require_tool
@@ -97,24 +98,28 @@ def build_device_plugin_chart(*, progress: Progress) -> Part:
     def build(directory: Path) -> None:
         with progress.step(f"device plugin chart {CHART_VERSION}: pack"):
             source = module.fetch() / "deployments" / "helm" / "nvidia-device-plugin"
-            metadata = dict(
-                re.findall(r'^(\w+):\s*"?([^"\n]+?)"?\s*$', (source / "Chart.yaml").read_text(), re.MULTILINE)
-            )
+            metadata = plain_fields((source / "Chart.yaml").read_text())
             if metadata.get("version") != CHART_VERSION:
                 raise BuildError(
                     f"{source}/Chart.yaml is version {metadata.get('version')}, the lab names {CHART_VERSION}"
                 )
             archive = directory / CHART_ARCHIVE
             write_tar_gz(tree=source, output=archive, prefix="nvidia-device-plugin/")
-            (directory / "index.yaml").write_text(_index(metadata, archive=archive))
+            (directory / "index.yaml").write_text(chart_index(metadata, archive=archive))
 
     key = content_key(_RECIPE, module.sum)
     path = build_once(name="device-plugin-chart", key=key, build=build)
     return Part(name="chart nvidia-device-plugin", version=CHART_VERSION, source=module.source, kind="real", path=path)
 
 
-def _index(metadata: dict[str, str], *, archive: Path) -> str:
-    lines = ["apiVersion: v1", "entries:", "  nvidia-device-plugin:"]
+def plain_fields(chart: str) -> dict[str, str]:
+    """The one-line fields of a Chart.yaml; the index needs no others."""
+    return dict(re.findall(r'^(\w+): +"?([^"\n]+?)"? *$', chart, re.MULTILINE))
+
+
+def chart_index(metadata: Mapping[str, str], *, archive: Path) -> str:
+    """A Helm repository's index.yaml of one chart archive that lies beside it."""
+    lines = ["apiVersion: v1", "entries:", f"  {metadata['name']}:"]
     fields = {**metadata, "digest": file_sha256(archive), "created": "2023-11-14T22:13:20Z"}
     for position, (name, value) in enumerate(sorted(fields.items())):
         lines.append(f'{"  - " if position == 0 else "    "}{name}: "{value}"')

@@ -10,10 +10,20 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from lab.artifacts.device_plugin import chart_index, plain_fields
 from lab.artifacts.image_archive import ImageConfig, write_image
 from lab.artifacts.tree_archive import write_tar, write_tar_gz
 
+CHART = """apiVersion: v2
+name: plugin
+version: "0.19.3"
+home: https://h
+dependencies:
+  - name: other
+    version: "1"
+"""
 REFERENCE = "docker.io/edge-gpu-lab/thing:v1"
 
 
@@ -99,3 +109,19 @@ def test_an_images_variables_come_on_top_of_a_usable_path(tree: Path, tmp_path: 
     assert "NVIDIA_VISIBLE_DEVICES=all" in stored["Env"]
     assert any(value.startswith("PATH=") and "/usr/bin" in value for value in stored["Env"])
     assert stored["Entrypoint"] == ["/bin/tool"]
+
+
+def test_the_chart_index_has_the_charts_plain_fields_its_address_and_its_digest(tmp_path: Path) -> None:
+    archive = tmp_path / "plugin-0.19.3.tgz"
+    archive.write_bytes(b"packed")
+    index = yaml.safe_load(chart_index(plain_fields(CHART), archive=archive))
+    (entry,) = index["entries"]["plugin"]
+    assert entry.pop("digest") == hashlib.sha256(b"packed").hexdigest()
+    assert entry.pop("created")
+    assert entry == {
+        "apiVersion": "v2",
+        "name": "plugin",
+        "version": "0.19.3",
+        "home": "https://h",
+        "urls": ["plugin-0.19.3.tgz"],
+    }
