@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -10,6 +11,9 @@ BUILD = ROOT / "build"
 LOGS = BUILD / "log"
 VENV = ROOT / ".venv"
 NODE_MODULES = ROOT / "node_modules"
+_NPM_ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# Not node_modules/.bin/node: npm 9 makes no link there when two packages, one a machine kind, both offer it.
+NODE_BIN = NODE_MODULES / f"node-linux-{_NPM_ARCHITECTURE}" / "bin"
 ENV_FILE = ROOT / ".env"
 LAB_FLEET = ROOT / "fleets" / "lab.yaml"
 LAB_TERRAFORM_CONFIG = ROOT / ".edge" / "terraform.rc"

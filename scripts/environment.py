@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_MODULES, VENV, is_lab_fleet, shown
+from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_BIN, NODE_MODULES, VENV, is_lab_fleet, shown
 
 
 def project_variables(*, fleet: Path) -> dict[str, str]:
@@ -40,7 +40,7 @@ def command_environment(*, fleet: Path, base: Mapping[str, str] | None = None) -
         base: what it is built on (default: this process's environment).
     """
     base = os.environ if base is None else base
-    path = [str(VENV / "bin"), str(NODE_MODULES / ".bin"), base.get("PATH", os.defpath)]
+    path = [str(VENV / "bin"), str(NODE_BIN), str(NODE_MODULES / ".bin"), base.get("PATH", os.defpath)]
     return {
         **base,
         **project_variables(fleet=fleet),
@@ -59,7 +59,7 @@ def write_env_file(*, fleet: Path) -> None:
     lines = [
         f"# Written by make for {shown(fleet)}; pipenv reads it. `FLEET=... make setup` writes it for another fleet.",
         _line("FLEET", "${FLEET:-" + variables.pop("FLEET") + "}"),
-        _line("PATH", f"{NODE_MODULES / '.bin'}{os.pathsep}${{PATH}}"),
+        _line("PATH", os.pathsep.join([str(NODE_BIN), str(NODE_MODULES / ".bin"), "${PATH}"])),
         *(_line(name, value) for name, value in sorted(variables.items())),
     ]
     unfinished = ENV_FILE.with_name(".env.unfinished")

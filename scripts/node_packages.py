@@ -5,12 +5,10 @@ from __future__ import annotations
 from lab.artifacts.command import run_command
 from lab.cache import content_key
 from lab.progress import Progress
-from scripts.checkout import NODE_MODULES, ROOT
-from scripts.environment import command_environment
+from scripts.checkout import NODE_BIN, NODE_MODULES, ROOT
 from scripts.errors import SetupError
 
 _STAMP = NODE_MODULES / ".edge-gpu-stamp"
-_NODE = NODE_MODULES / ".bin" / "node"
 
 
 def install_node_packages(*, progress: Progress) -> None:
@@ -25,21 +23,9 @@ def install_node_packages(*, progress: Progress) -> None:
         return
     with progress.step("Install cdktf-cli and Node.js from package-lock.json"):
         run_command(["npm", "ci", "--no-progress"], cwd=ROOT, timeout_seconds=1800)
-        if not _NODE.exists():
+        if not (NODE_BIN / "node").exists():
             raise SetupError(
                 "npm installed no Node.js: package.json has one for Linux on x64 and arm64 only. "
                 "Fix: run make on such a machine."
             )
         _STAMP.write_text(stamp)
-
-
-def cdktf_version() -> str:
-    """What the installed cdktf says of itself.
-
-    Raises:
-        BuildError: it does not start.
-    """
-    environment = command_environment(fleet=ROOT / "fleets")
-    # A Terraform configuration file that is named but absent would put a warning before the version.
-    environment["TF_CLI_CONFIG_FILE"] = ""
-    return run_command(["cdktf", "--version"], cwd=ROOT, env=environment, timeout_seconds=60).strip()

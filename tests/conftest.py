@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.checkout import NODE_BIN, NODE_MODULES, ROOT, VENV
+
 MARKED_FOLDERS = {"synth": pytest.mark.synth, "lab": pytest.mark.lab}
 
 
 def pytest_configure() -> None:
     """Put the project's commands first in PATH, so that a plain `pytest` works as `make test` does."""
-    folders = [str(ROOT / ".venv" / "bin"), str(ROOT / "node_modules" / ".bin")]
+    folders = [str(VENV / "bin"), str(NODE_BIN), str(NODE_MODULES / ".bin")]
     known = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join([*folders, *(folder for folder in known if folder not in folders)])
 

@@ -9,7 +9,7 @@ import pytest
 
 from lab.progress import Progress
 from scripts import debian_packages, environment
-from scripts.checkout import LAB_FLEET, LAB_TERRAFORM_CONFIG, ROOT, chosen_fleet
+from scripts.checkout import LAB_FLEET, LAB_TERRAFORM_CONFIG, NODE_BIN, ROOT, chosen_fleet
 from scripts.debian_packages import Need, install_missing
 from scripts.errors import SetupError
 from scripts.lock import strip_sources
@@ -104,7 +104,7 @@ def test_the_env_file_puts_our_node_first_and_lets_a_typed_fleet_win(
     environment.write_env_file(fleet=LAB_FLEET)
     lines = (tmp_path / ".env").read_text().splitlines()
     assert 'FLEET="${FLEET:-fleets/lab.yaml}"' in lines
-    assert f'PATH="{ROOT}/node_modules/.bin:${{PATH}}"' in lines
+    assert f'PATH="{NODE_BIN}:{ROOT}/node_modules/.bin:${{PATH}}"' in lines
     assert f'TF_CLI_CONFIG_FILE="{LAB_TERRAFORM_CONFIG}"' in lines
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
 
