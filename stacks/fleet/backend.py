@@ -11,7 +11,7 @@ from stacks.fleet.section import Section
 
 
 class LocalBackendSettings(Section):
-    """State in `.edge/<fleet>/terraform.tfstate` of this project (mode 0600)."""
+    """State in `.edge/<fleet>/terraform.tfstate`, a folder that only its owner may enter."""
 
     type: Literal["local"] = Field("local", description="State on this machine.")
 

@@ -6,8 +6,7 @@ model refuses (wrong types, missing keys) is left to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stacks.fleet.addresses import host_address
 from stacks.fleet.kubernetes_syntax import taint_identity
@@ -28,7 +27,7 @@ def contradictions(data: object) -> Iterator[Problem]:
             yield from _host_key_or_opt_out(node, path=("nodes", index))
             yield from _taints_once(node, path=("nodes", index))
     yield from _unique((("nodes", index, "name"), node.get("name")) for index, node in nodes)
-    yield from _unique((("nodes", index, "address"), _same_address(node.get("address"))) for index, node in nodes)
+    yield from _unique((("nodes", index, "address"), _normal(node.get("address"))) for index, node in nodes)
     if fleet.get("nodes") == []:
         yield Problem(path=("nodes",), what="is empty", allowed="at least one machine", fix="add a node")
     yield from _odd_servers([node.get("role") for _, node in nodes])
@@ -71,17 +70,14 @@ def _host_key_or_opt_out(node: _Keys, *, path: KeyPath) -> Iterator[Problem]:
 
 
 def _taints_once(node: _Keys, *, path: KeyPath) -> Iterator[Problem]:
-    taints = _list(node.get("taints"))
+    taints = [(index, taint) for index, taint in enumerate(_list(node.get("taints"))) if isinstance(taint, str)]
     yield from _unique(
-        (
-            (*path, "taints", index),
-            " with the effect ".join(taint_identity(taint)) if isinstance(taint, str) else None,
-        )
-        for index, taint in enumerate(taints)
+        (((*path, "taints", index), " ".join(taint_identity(taint))) for index, taint in taints),
+        same="has the same key and effect as",
     )
 
 
-def _unique(values: Iterator[tuple[KeyPath, object]]) -> Iterator[Problem]:
+def _unique(values: Iterable[tuple[KeyPath, object]], *, same: str = "is the same as") -> Iterator[Problem]:
     first: dict[str, KeyPath] = {}
     for path, value in values:
         if not isinstance(value, str):
@@ -90,14 +86,14 @@ def _unique(values: Iterator[tuple[KeyPath, object]]) -> Iterator[Problem]:
         if other != path:
             yield Problem(
                 path=path,
-                what=f"is the same as {shown_path(other)}",
+                what=f"{same} {shown_path(other)}",
                 given=shown_value(value),
                 allowed="each one once",
                 fix="change or remove one of the two",
             )
 
 
-def _same_address(address: object) -> object:
+def _normal(address: object) -> object:
     try:
         return host_address(address) if isinstance(address, str) else None
     except RuleError:
@@ -132,10 +128,14 @@ def _checksum_for_each_architecture(
 
 
 def _archives_with_own_names(archives: Sequence[object]) -> Iterator[Problem]:
-    urls = [_mapping(archive).get("url") for archive in archives]
+    urls = [(index, _mapping(archive).get("url")) for index, archive in enumerate(archives)]
     yield from _unique(
-        (("k3s", "image_archives", index, "url"), PurePosixPath(url).name if isinstance(url, str) else None)
-        for index, url in enumerate(urls)
+        (
+            (("k3s", "image_archives", index, "url"), url.rpartition("/")[2])
+            for index, url in urls
+            if isinstance(url, str)
+        ),
+        same="ends in the same file name as",
     )
 
 

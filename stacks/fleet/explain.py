@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,6 +34,8 @@ _WANTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+_NUMBER = re.compile(r"(\d+) ?(s|m|h|)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _OTHER_NAMES = {
     "ip": "address",
     "host": "address",
@@ -57,25 +60,28 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     path, place = locate(details["loc"])
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(path)
+        return _unknown_key(details["loc"])
     if kind == "missing":
-        return Problem(path=path, what="is missing", allowed=_allowed(place), fix=_add(path, place))
+        return Problem(path=path, what="is missing", allowed=_allowed(place), fix=_example(path, place))
     if kind == "union_tag_not_found":
-        return _problem({**details, "type": "missing", "loc": (*details["loc"], context["discriminator"].strip("'"))})
-    if kind == "union_tag_invalid":
-        path = (*path, "type")
-        allowed = context["expected_tags"].replace("'", "").replace(", ", " or ")
         return Problem(
-            path=path,
-            what="is unknown",
+            path=(*path, "type"), what="is missing", allowed=", ".join(place.tags), fix=f"write type: {place.tags[0]}"
+        )
+    if kind == "union_tag_invalid":
+        what, fix = _unknown(context["tag"], place.tags, key="type")
+        return Problem(
+            path=(*path, "type"),
+            what=what,
             given=shown_value(context["tag"]),
-            allowed=allowed,
-            fix=_add(path, place, "local"),
+            allowed=", ".join(place.tags),
+            fix=fix or f"write type: {place.tags[0]}",
         )
     what, fix = _what_and_fix(kind, value, context, key=str(path[-1]) if path else "")
-    return Problem(
-        path=path, what=what, given=shown_value(value), allowed=_allowed(place), fix=fix or _add(path, place)
-    )
+    if fix is None:
+        is_key = details["loc"][-1] == "[key]" and place.rule is not None
+        fix = f"use a key like {place.rule.example}" if is_key and place.rule else _example(path, place)
+    given = None if value is None else shown_value(value)
+    return Problem(path=path, what=what, given=given, allowed=_allowed(place), fix=fix)
 
 
 def _what_and_fix(kind: str, value: object, context: Mapping[str, Any], *, key: str) -> tuple[str, str | None]:
@@ -92,15 +98,18 @@ def _what_and_fix(kind: str, value: object, context: Mapping[str, Any], *, key: 
     if kind == "too_short":
         return "is empty", None
     if kind == "literal_error":
-        near = difflib.get_close_matches(str(value).lower(), context["expected"].replace("'", "").split(" or "), 1)
-        return "is unknown", f"write {key}: {near[0]}" if near else None
+        return _unknown(value, context["expected"].replace("'", "").split(" or "), key=key)
     return f"is not accepted: {kind.replace('_', ' ')}", None
 
 
-def _unknown_key(path: KeyPath) -> Problem:
-    key = str(path[-1])
-    _, section = locate(path[:-1])
-    known = section.keys
+def _unknown(value: object, known: Sequence[str], *, key: str) -> tuple[str, str | None]:
+    near = difflib.get_close_matches(str(value).lower(), known, 1)
+    return "is unknown", f"write {key}: {near[0]}" if near else None
+
+
+def _unknown_key(location: Sequence[str | int]) -> Problem:
+    path, _ = locate(location)
+    key, known = str(path[-1]), locate(location[:-1])[1].keys
     if names_a_secret(key):
         return Problem(
             path=path,
@@ -123,8 +132,8 @@ def _conversion(value: object, *, wanted: str, key: str) -> str | None:
     if wanted == "text" and not isinstance(value, dict | list):
         return "put the value in quotes: YAML reads it as something else"
     if wanted == "a whole number" and isinstance(value, str):
-        digits = "".join(character for character in value if character.isdigit())
-        return f"write {key}: {digits}, without quotes and unit" if digits else None
+        number = _NUMBER.fullmatch(value.strip())
+        return f"write {key}: {int(number[1]) * _UNITS[number[2]]}, without quotes and unit" if number else None
     if wanted == "true or false" and isinstance(value, str) and value.lower() in ("true", "false"):
         return f"write {key}: {value.lower()}, without quotes"
     return None
@@ -133,18 +142,19 @@ def _conversion(value: object, *, wanted: str, key: str) -> str | None:
 def _allowed(place: Place) -> str | None:
     if place.rule is not None:
         return place.rule.allowed
+    if place.is_list:
+        return f"a list of mappings with the keys {', '.join(place.inside(0).keys)}"
     return f"the keys {', '.join(place.keys)}" if place.models else None
 
 
-def _add(path: KeyPath, place: Place, example: str | None = None) -> str:
-    if example is None and place.rule is not None:
-        example = place.rule.example
-    if path and isinstance(path[-1], int):
-        return f"write for example - {example}" if example else "correct or remove this item"
-    key = path[-1] if path else "name"
-    if example is not None:
-        return f"write for example {key}: {example}"
-    return f"write {key}: with its keys below it, see fleets/example.yaml"
+def _example(path: KeyPath, place: Place) -> str:
+    key = path[-1] if path else ""
+    if isinstance(key, int):
+        return f"write for example - {place.rule.example}" if place.rule else "correct or remove this item"
+    if place.rule is not None:
+        return f"write for example {key}: {place.rule.example}"
+    content = "items, each after a dash" if place.is_list else "its keys"
+    return f"write {key}: and below it {content}, as in fleets/example.yaml"
 
 
 def _kind(value: object) -> str:

@@ -59,7 +59,8 @@ def label_value(value: str) -> str:
         RuleError: It is neither.
     """
     if value and not _NAME_PART.fullmatch(value):
-        raise RuleError("is no label value")
+        near = re.sub(r"[^A-Za-z0-9._-]+", "-", value)[:63].strip("._-")
+        raise RuleError("is no label value", fix=f'write "{near}"' if near else None)
     return value
 
 
@@ -75,13 +76,12 @@ def taint(value: str) -> str:
     if effect not in TAINT_EFFECTS:
         known = {name.lower(): name for name in TAINT_EFFECTS}.get(effect.lower())
         raise RuleError(f'has the unknown effect "{effect}"', fix=f'write "{subject}:{known}"' if known else None)
-    key, equals, taint_value = subject.partition("=")
-    try:
-        _qualified_name(key)
-        label_value(taint_value)
-    except RuleError as error:
-        part = f'the key "{key}"' if not equals or not _is_label_value(taint_value) else f'the value "{taint_value}"'
-        raise RuleError(f"is no taint: {part} {error.what}") from error
+    key, _, taint_value = subject.partition("=")
+    for part, check in ((key, _qualified_name), (taint_value, label_value)):
+        try:
+            check(part)
+        except RuleError as error:
+            raise RuleError(f'is no taint: "{part}" {error.what}', fix=error.fix) from error
     return value
 
 
@@ -91,11 +91,7 @@ def taint_identity(value: str) -> tuple[str, str]:
     return subject.partition("=")[0], effect
 
 
-def _is_label_value(value: str) -> bool:
-    return not value or _NAME_PART.fullmatch(value) is not None
-
-
-def _qualified_name(value: str) -> None:
+def _qualified_name(value: str) -> str:
     prefix, slash, name = value.rpartition("/")
     if slash and (len(prefix) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in prefix.split("."))):
         raise RuleError(f'has a prefix "{prefix}" that is no DNS name')
@@ -105,3 +101,4 @@ def _qualified_name(value: str) -> None:
             fix="write letters, digits, `-`, `_`, `.`, at most 63, first and last a letter or digit; "
             "optionally a DNS name and `/` before it",
         )
+    return value

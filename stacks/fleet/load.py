@@ -88,9 +88,11 @@ def _unreadable(path: Path, error: OSError) -> Problem:
         )
     if not path.parent.is_dir():
         return Problem(what=f"does not exist, nor does the folder {path.parent}", fix="correct FLEET")
-    near = difflib.get_close_matches(path.name, _fleet_files(path.parent), 1, cutoff=0.4)
-    hint = f"did you mean {path.parent / near[0]}?" if near else f"name a file that exists{_others(path.parent)}"
-    return Problem(what="does not exist", fix=hint)
+    by_stem = {Path(name).stem: name for name in _fleet_files(path.parent)}
+    near = difflib.get_close_matches(path.stem, by_stem, 1)
+    if near:
+        return Problem(what="does not exist", fix=f"did you mean {path.parent / by_stem[near[0]]}?")
+    return Problem(what="does not exist", fix=f"name a file that exists{_others(path.parent)}")
 
 
 def _others(folder: Path) -> str:

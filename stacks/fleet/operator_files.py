@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,11 @@ from stacks.fleet.problems import FleetError, Problem
 
 if TYPE_CHECKING:
     from stacks.fleet.model import Fleet
+
+_AGENT_TIMEOUT_SECONDS = 5.0
+# draft-miller-ssh-agent: SSH_AGENTC_REQUEST_IDENTITIES as a whole message, and SSH_AGENT_IDENTITIES_ANSWER.
+_LIST_KEYS = b"\x00\x00\x00\x01\x0b"
+_KEYS_ANSWER = 12
 
 
 def check(fleet: Fleet) -> None:
@@ -29,15 +35,36 @@ def check(fleet: Fleet) -> None:
 
 
 def _agent_problem() -> Problem | None:
-    socket = os.environ.get("SSH_AUTH_SOCK", "")
-    if socket and Path(socket).is_socket():
-        return None
+    address = os.environ.get("SSH_AUTH_SOCK", "")
+    if not address:
+        what = "no SSH agent is there"
+    else:
+        try:
+            keys = _keys_in_agent(address)
+        except OSError as error:
+            what = f"the SSH agent does not answer: {error.strerror or error}"
+        else:
+            if keys:
+                return None
+            what = "the SSH agent has no key"
     return Problem(
         path=("ssh", "agent"),
-        what="no SSH agent is there" if not socket else "the SSH agent is gone",
-        given=f"SSH_AUTH_SOCK={socket or '(not set)'}",
-        fix='run `eval "$(ssh-agent)" && ssh-add`, or name ssh.private_key_path instead',
+        what=what,
+        given=f"SSH_AUTH_SOCK={address or '(not set)'}",
+        fix='run `eval "$(ssh-agent)"` and `ssh-add`, or name ssh.private_key_path instead',
     )
+
+
+def _keys_in_agent(address: str) -> int:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_AGENT_TIMEOUT_SECONDS)
+        connection.connect(address)
+        connection.sendall(_LIST_KEYS)
+        # Length, kind of answer, number of keys.
+        answer = connection.recv(9, socket.MSG_WAITALL)
+    if len(answer) < 9 or answer[4] != _KEYS_ANSWER:
+        raise OSError(None, "not with a list of keys")
+    return int.from_bytes(answer[5:9])
 
 
 def _key_problem(path: Path) -> Problem | None:

@@ -140,7 +140,7 @@ StateUrl = Annotated[
 ]
 ArchitectureName = Annotated[
     str,
-    AfterValidator(_matches(r"amd64|arm64", "is no architecture")),
+    AfterValidator(versions.architecture),
     Rule("amd64 or arm64", "amd64"),
 ]
 ChecksumByArchitecture = Annotated[

@@ -34,6 +34,17 @@ class Place:
         """The keys that a section here may have."""
         return list(dict.fromkeys(key for model in self.models for key in model.model_fields))
 
+    @property
+    def tags(self) -> list[str]:
+        """What `type` may be, where it chooses the section."""
+        kinds = [model.model_fields.get("type") for model in self.models]
+        return [tag for kind in kinds if kind is not None for tag in get_args(kind.annotation)]
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a list stands here."""
+        return any(get_origin(found) is tuple for found in self._types)
+
     def chosen(self, tag: str) -> Place | None:
         """This place, narrowed to the section of a tagged union with `type: tag`."""
         for model in self.models:

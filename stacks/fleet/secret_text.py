@@ -15,7 +15,7 @@ _CONTENT = (
 _NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|credential|(access|api)_?key|private_key$|conn_str|kubeconfig")
 _INSTEAD = {
     "backend": "set the backend's environment variables: AWS_…, TF_HTTP_USERNAME and TF_HTTP_PASSWORD, PG_CONN_STR",
-    "ssh": "log in with private_key_path or agent",
+    "ssh": "keep the key in a file of mode 0600 and write its path as private_key_path, or use an SSH agent",
 }
 
 

@@ -8,6 +8,7 @@ from stacks.fleet.problems import RuleError
 
 OLDEST_K3S = (1, 32)
 """Older ones are out of support, and their containerd 1.7 is configured in another way."""
+ARCHITECTURES = ("amd64", "arm64")
 
 _K3S = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-rc\d+)?\+k3s(\d+|(-[0-9A-Za-z]+)+)")
 _K3S_WITH_DASH = re.compile(r"(v\d+\.\d+\.\d+(?:-rc\d+)?)-(k3s\d+)")
@@ -84,8 +85,21 @@ def sha256(value: str) -> str:
         bare = digits.removeprefix("sha256:")
         if _SHA256.fullmatch(bare):
             raise RuleError("has a prefix", fix=f"write {bare}")
-        raise RuleError(f"is no sha256: it has {len(value)} characters, or some that are no hex digits")
+        what = f"has {len(value)} digits" if len(value) != 64 else "holds characters other than 0-9 and a-f"
+        raise RuleError(f"is no sha256: it {what}", fix="copy all 64 digits, as sha256sum prints them")
     return digits
+
+
+def architecture(value: str) -> str:
+    """An architecture by the name that K3s's releases use.
+
+    Raises:
+        RuleError: Another name.
+    """
+    if value not in ARCHITECTURES:
+        other = {"x86_64": "amd64", "x64": "amd64", "aarch64": "arm64"}.get(value)
+        raise RuleError("is no architecture", fix=f"write {other}" if other else None)
+    return value
 
 
 def is_placeholder(checksum: str) -> bool:

@@ -10,6 +10,7 @@ from stacks.fleet.problems import KeyPath, Problem
 
 _LIMIT = 20_000
 """Values in a document: far above any fleet, far below what a few nested aliases can blow a file up to."""
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class _Builder:
         if id(node) in parents or self._values > _LIMIT:
             reason = "an alias contains itself" if id(node) in parents else f"more than {_LIMIT} values"
             raise yaml.MarkedYAMLError(problem=reason, problem_mark=node.start_mark)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            raise yaml.MarkedYAMLError(problem=f"the tag {node.tag!r} is not known", problem_mark=node.start_mark)
         inside = (*parents, id(node))
         if isinstance(node, yaml.SequenceNode):
             items = []
