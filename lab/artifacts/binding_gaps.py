@@ -1,4 +1,4 @@
-"""What the prebuilt bindings do not say about their plugins' schemas, by path; where they say it, nothing stands here."""
+"""What the prebuilt bindings do not say about their plugins' schemas, by path."""
 
 from __future__ import annotations
 

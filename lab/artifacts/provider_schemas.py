@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.artifacts.binding_gaps import GAPS, Gap
-from lab.artifacts.binding_source import BindingError, BindingSource, Member
+from lab.artifacts.binding_source import BindingError, BindingSource, Member, Shape
 
 Schema = dict[str, Any]
 
@@ -130,25 +130,26 @@ def provider_schema(*, binding: ProviderBinding, site_packages: Path | None = No
         keys `provider`, `resource_schemas`, `data_source_schemas`; each with `version` and `block`.
 
     Raises:
-        BindingError: when a type is missing, the bindings bind another plugin version, or a construct in them is unknown.
+        BindingError: when a type is missing, the bindings bind another plugin version, or hold something unknown.
     """
-    resources = {f"{binding.name}_{name}": name.replace("_", "-") for name in binding.resources}
-    data_sources = {f"{binding.name}_{name}": f"data-{binding.name}-{name.replace('_', '-')}" for name in binding.data_sources}
+    prefix = f"{binding.name}_"
+    resources = {prefix + name: name.replace("_", "-") for name in binding.resources}
+    data_sources = {prefix + name: f"data-{prefix}{name}".replace("_", "-") for name in binding.data_sources}
     folders = ["provider", *resources.values(), *data_sources.values()]
     with tarfile.open(binding_archive(package=binding.package, site_packages=site_packages)) as archive:
         sources = _read_folders(archive, folders)
     reader = _SchemaReader(binding)
     return {
         "provider": reader.read("provider", sources["provider"]),
-        "resource_schemas": {type_name: reader.read(type_name, sources[folder]) for type_name, folder in resources.items()},
+        "resource_schemas": {name: reader.read(name, sources[folder]) for name, folder in resources.items()},
         "data_source_schemas": {
-            type_name: reader.read(f"data.{type_name}", sources[folder]) for type_name, folder in data_sources.items()
+            name: reader.read(f"data.{name}", sources[folder]) for name, folder in data_sources.items()
         },
     }
 
 
 def _read_folders(archive: tarfile.TarFile, folders: Iterable[str]) -> dict[str, str]:
-    texts: dict[str, str] = {folder: "" for folder in folders}
+    texts: dict[str, str] = dict.fromkeys(folders, "")
     for member in archive:
         parts = member.name.split("/")
         if len(parts) < 4 or parts[2] not in texts or not member.name.endswith(".js"):
@@ -195,21 +196,21 @@ class _SchemaReader:
         attributes: Schema = {}
         block_types: Schema = {}
         for member in source.members(struct):
-            member_path = f"{path}.{member.name}"
-            if member.struct is None:
-                attributes[member.name] = {**self._flags(member, member_path), "type": member.type}
+            member_path, shape = f"{path}.{member.name}", member.shape
+            flags = self._flags(member, member_path)
+            if shape.struct is None:
+                attributes[member.name] = {**flags, "type": shape.type}
             elif self._binding.nested_attributes:
-                nested = self._block(source, member.struct, member_path)
+                nested = self._block(source, shape.struct, member_path)["attributes"]
                 attributes[member.name] = {
-                    **self._flags(member, member_path),
-                    "nested_type": {"nesting_mode": member.nesting, "attributes": nested["attributes"]},
+                    **flags,
+                    "nested_type": {"nesting_mode": shape.nesting, "attributes": nested},
                 }
             elif member.computed and not member.optional:
                 # The plugin SDK makes a computed-only nested object an attribute: it can never be configured.
-                object_type = self._object_type(source, member.struct, member_path)
-                attributes[member.name] = {**self._flags(member, member_path), "type": [member.nesting, object_type]}
+                attributes[member.name] = {**flags, "type": _object_type(source, shape)}
             else:
-                block_types[member.name] = self._nested_block(source, member, member_path)
+                block_types[member.name] = self._nested_block(source, member, shape.struct, member_path)
         block: Schema = {}
         if attributes or not block_types:
             block["attributes"] = attributes
@@ -217,24 +218,14 @@ class _SchemaReader:
             block["block_types"] = block_types
         return block
 
-    def _nested_block(self, source: BindingSource, member: Member, path: str) -> Schema:
-        assert member.struct is not None
-        nesting = self._gap(path).nesting or member.nesting
-        nested: Schema = {"nesting_mode": nesting, "block": self._block(source, member.struct, path)}
-        if member.required and member.nesting != "single":
+    def _nested_block(self, source: BindingSource, member: Member, struct: str, path: str) -> Schema:
+        nesting = self._gap(path).nesting or member.shape.nesting
+        nested: Schema = {"nesting_mode": nesting, "block": self._block(source, struct, path)}
+        if member.required and nesting != "single":
             nested["min_items"] = 1
-        if member.single_item:
+        if member.shape.one_item:
             nested["max_items"] = 1
         return nested
-
-    def _object_type(self, source: BindingSource, struct: str, path: str) -> list[Any]:
-        fields: Schema = {}
-        for member in source.members(struct):
-            if member.struct is None:
-                fields[member.name] = member.type
-            else:
-                fields[member.name] = [member.nesting, self._object_type(source, member.struct, f"{path}.{member.name}")]
-        return ["object", fields]
 
     def _flags(self, member: Member, path: str) -> Schema:
         gap = self._gap(path)
@@ -247,3 +238,10 @@ class _SchemaReader:
             "deprecated": gap.deprecated,
         }
         return {name: True for name, value in flags.items() if value}
+
+
+def _object_type(source: BindingSource, shape: Shape) -> Any:
+    if shape.struct is None:
+        return shape.type
+    fields = {member.name: _object_type(source, member.shape) for member in source.members(shape.struct)}
+    return [shape.nesting, ["object", fields]]
