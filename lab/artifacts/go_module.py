@@ -81,13 +81,15 @@ def pinned_module(path: str) -> GoModule:
 
 @cache
 def go_version() -> str:
-    """What `go version` says; part of every key, since another compiler makes another binary.
+    """What `go version` says where the pins are; part of every key, since another compiler makes another binary.
+
+    An older Go switches there to the toolchain that the pins' go.mod asks for, as it does for the builds.
 
     Raises:
         BuildError: when Go is not in the PATH.
     """
     require_tool("go", package="Go 1.25.5 or newer (https://go.dev/dl)")
-    return run_command(["go", "version"], timeout_seconds=30).strip()
+    return run_command(["go", "version"], cwd=PINS, timeout_seconds=300).strip()
 
 
 def run_go(
