@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from scripts.table import render
 
-_DONE_AFTER = re.compile(r"(?P<address>\S+): (?:Creation|Destruction|Modifications|Read) complete after (?P<time>\S+)")
+_DONE_AFTER = re.compile(
+    r"(?P<address>\S+)(?: \([^)]*\))?: (?:Creation|Destruction|Modifications|Read) complete after (?P<time>\S+)"
+)
 _TIME = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?P<seconds>\d+)s")
 
 

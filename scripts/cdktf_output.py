@@ -5,35 +5,82 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-CAUSE_LINES = 40
+from scripts.checkout import STACK
+
+CAUSE_LINES = 60
+SCRIPT_LINES = 12
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_NOISE = re.compile(
+    r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? deploying|Initializing |- \S+ is built in to "
+    r"|(?:Terraform|OpenTofu) has been successfully initialized|You may now begin working with "
+    r"|any changes that are required for your infrastructure|should now work\."
+    r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
+)
+_PLAN_BEGINS = re.compile(r"(?:Terraform|OpenTofu) (?:used the selected providers|will perform the following)")
+_PLAN_ENDS = re.compile(r"Plan: |Changes to Outputs:|No changes\.")
+_FAILED_RESOURCE = re.compile(r"\s*with (?P<address>\S+)(?: \([^)]*\))?,$")
+_SCRIPT_SAYS = re.compile(r"(?P<address>\S+)(?: \([^)]*\))? \((?:remote|local)-exec\): (?P<text>.*)")
+_PLACE_IN_JSON = re.compile(r"\s*(?:on cdk\.tf\.json line|\d+:\s)")
 
 
-def without_colour(text: str) -> str:
-    """The text without the terminal's control sequences, which `--no-color` leaves in cdktf's own messages."""
-    return _COLOUR.sub("", text)
+class Readable:
+    """Turns each line that cdktf prints into what a reader needs, or None.
+
+    Args:
+        with_plan: keep the plan's text. A deploy's is in its log.
+    """
+
+    def __init__(self, *, with_plan: bool) -> None:
+        self._with_plan = with_plan
+        self._in_plan = False
+
+    def __call__(self, line: str) -> str | None:
+        """The readable line; None when it says nothing new."""
+        text = without_frame(line)
+        if not text or _NOISE.match(text.lstrip()):
+            return None
+        if _PLAN_BEGINS.match(text):
+            self._in_plan = True
+        if _PLAN_ENDS.match(text):
+            self._in_plan = False
+        return None if self._in_plan and not self._with_plan else text
+
+
+def without_frame(line: str) -> str:
+    """The line without colours, without the stack's name or the spaces that cdktf puts before it, and without boxes."""
+    text = _COLOUR.sub("", line).rstrip()
+    for frame in (f"{STACK}  ", " " * (len(STACK) + 2)):
+        text = text.removeprefix(frame)
+    return text.strip("╷╵").removeprefix("│ ").removeprefix("│").rstrip()
 
 
 def cause(lines: Iterable[str]) -> list[str]:
-    """What made a command fail: Terraform's error boxes, each once; without any, the last lines that say something.
+    """What made a command fail: Terraform's errors, each once, with the last words of the script that failed.
+
+    Terraform prints its errors after everything else. Without any, the last lines that say something.
 
     Args:
         lines: all that the command printed.
     """
-    said = [without_colour(line).rstrip() for line in lines]
-    boxes: list[list[str]] = []
-    box: list[str] | None = None
-    for line in said:
-        # cdktf puts the stack's name before the first line of what it passes on, and spaces before the others.
-        start = line.find("╷")
-        if start >= 0:
-            box = []
-        elif box is not None and "╵" in line:
-            if any("Error:" in inner for inner in box) and box not in boxes:
-                boxes.append(box)
-            box = None
-        elif box is not None:
-            box.append(line[line.find("│") + 1 :].strip() if "│" in line else line.strip())
-    found = [line for one in boxes for line in one if line]
-    return (found or [line for line in said if line.strip()])[-CAUSE_LINES:]
+    said = [text for text in map(without_frame, lines) if text and not _NOISE.match(text.lstrip())]
+    blocks: list[list[str]] = []
+    scripts: dict[str, list[str]] = {}
+    for text in said:
+        script = _SCRIPT_SAYS.match(text)
+        if script:
+            scripts.setdefault(script["address"], []).append(script["text"])
+        elif text.startswith(("Error:", "Warning:")):
+            blocks.append([text])
+        elif blocks and not _PLACE_IN_JSON.match(text):
+            blocks[-1].append(text)
+    found: list[str] = []
+    seen: list[list[str]] = []
+    for block in blocks:
+        if block in seen or not block[0].startswith("Error:"):
+            continue
+        seen.append(block)
+        found += block
+        for address in [match["address"] for match in map(_FAILED_RESOURCE.match, block) if match]:
+            found += [f"  its script: {text}" for text in scripts.get(address, [])[-SCRIPT_LINES:]]
+    return found[:CAUSE_LINES] if found else said[-CAUSE_LINES // 3 :]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab.artifacts.command import BuildError
 from lab.cache import CacheError
 from lab.progress import Progress
 from scripts import report
-from scripts.cdktf_output import cause
+from scripts.cdktf_output import Readable, cause
 from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
 from scripts.environment import command_environment
 from scripts.errors import CommandError
@@ -58,8 +58,10 @@ def run_cdktf(command: str, *, fleet: Path) -> Outcome:
         ["cdktf", *CDKTF_ARGUMENTS[command]],
         title=f"cdktf {command} {STACK}",
         log=f"cdktf-{command}.log",
-        env=command_environment(fleet=fleet),
+        # With CI set cdktf prints each line once, and no spinner.
+        env={**command_environment(fleet=fleet), "CI": "true"},
         timeout_seconds=TIME_LIMIT_SECONDS[command],
+        readable=Readable(with_plan=command == "diff"),
     )
 
 
@@ -106,10 +108,26 @@ def _prepare(command: str, *, fleet: Path) -> None:
     make_identity(fleet=fleet)
 
 
-def _run(argv: Sequence[str], *, title: str, log: str, env: Mapping[str, str], timeout_seconds: float) -> Outcome:
+def _run(
+    argv: Sequence[str],
+    *,
+    title: str,
+    log: str,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    readable: Callable[[str], str | None] | None = None,
+) -> Outcome:
     progress = Progress(stream=sys.stdout, live=False)
     progress.note(f"...   {title}")
-    outcome = run_shown(argv, title=title, log=LOGS / log, env=env, cwd=ROOT, timeout_seconds=timeout_seconds)
+    outcome = run_shown(
+        argv,
+        title=title,
+        log=LOGS / log,
+        env=env,
+        cwd=ROOT,
+        timeout_seconds=timeout_seconds,
+        readable=readable,
+    )
     if outcome.exit_code != 0:
         raise CommandError(
             f"{title} failed after {outcome.seconds:.0f} s with exit code {outcome.exit_code} "

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -43,6 +43,7 @@ def run_shown(
     env: Mapping[str, str],
     cwd: Path,
     timeout_seconds: float,
+    readable: Callable[[str], str | None] | None = None,
     stream: TextIO | None = None,
 ) -> Outcome:
     """Run a command to its end, copying its output to `stream` and to `log`.
@@ -55,6 +56,7 @@ def run_shown(
         cwd: its working directory.
         timeout_seconds: after this long it is interrupted, and killed 60 s later if it has not ended: Terraform
             uses that time to write its state.
+        readable: what is shown of each line, None for nothing; the log has them all (default: all is shown).
         stream: where the output goes (default: standard output).
     """
     stream = sys.stdout if stream is None else stream
@@ -87,8 +89,10 @@ def run_shown(
                         text = line.rstrip("\n")
                         lines.append(text)
                         kept.write(f"{text}\n")
-                        silence.heard()
-                        print(text, file=stream, flush=True)
+                        shown = text if readable is None else readable(text)
+                        if shown is not None:
+                            silence.heard()
+                            print(shown, file=stream, flush=True)
                     break
                 except KeyboardInterrupt:
                     # Passed on, and waited for: Terraform ends in order at the first and at once at the second.

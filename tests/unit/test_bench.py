@@ -7,7 +7,7 @@ from scripts.bench_figures import TARGETS, Figure, as_text, slowest_steps
 DEPLOY = """
 edge-gpu  terraform_data.cluster_server_1: Creating...
 edge-gpu  terraform_data.cluster_server_1: Still creating... [10s elapsed]
-edge-gpu  terraform_data.cluster_server_1: Creation complete after 12s [id=a]
+edge-gpu  terraform_data.cluster_server_1 (cluster/server-1): Creation complete after 12s [id=a]
 edge-gpu  helm_release.plugin: Creation complete after 1m2s [id=b]
 edge-gpu  data.kubernetes_resources.pods: Read complete after 0s
 edge-gpu  terraform_data.old: Destruction complete after 3s

@@ -10,29 +10,34 @@ from pathlib import Path
 import pytest
 
 from scripts import edge_gpu
-from scripts.cdktf_output import cause
+from scripts.cdktf_output import Readable, cause
 from scripts.errors import CommandError
 from scripts.process import Outcome, run_shown
 
-FAILED_DEPLOY = """
+FAILED_DEPLOY = """\
+⠋  Synthesizing
 edge-gpu  Initializing the backend...
-edge-gpu  ╷
-          │ Warning: something old
-          ╵
-edge-gpu  ╷
-          │ Error: remote-exec provisioner error
-          │
-          │   with terraform_data.gpu-1_install,
-          │
-          │ gpu-1: expected 2 GPUs, seen 1
-          ╵
-edge-gpu  ╷
-          │ Error: remote-exec provisioner error
-          │
-          │   with terraform_data.gpu-1_install,
-          │
-          │ gpu-1: expected 2 GPUs, seen 1
-          ╵
+          Terraform has been successfully initialized!
+edge-gpu  Terraform used the selected providers to generate the following execution plan.
+edge-gpu  + create
+
+            # terraform_data.gpu-1_install (gpu-1/install) will be created
+          Plan: 1 to add, 0 to change, 0 to destroy.
+          terraform_data.gpu-1_install (gpu-1/install): Creating...
+          terraform_data.gpu-1_install (gpu-1/install) (remote-exec): gpu-1: expected 2 GPUs, seen 1
+          terraform_data.gpu-2_install (gpu-2/install) (remote-exec): gpu-2: all is well
+edge-gpu  Warning: something old
+
+          It is old.
+edge-gpu  Error: remote-exec provisioner error
+
+            with terraform_data.gpu-1_install (gpu-1/install),
+            on cdk.tf.json line 24, in resource.terraform_data.gpu-1_install (gpu-1/install).provisioner[0]:
+            24:             }
+
+          error executing "/tmp/terraform_1.sh": Process exited with status 1
+
+
 0 Stacks deploying     1 Stack done     0 Stacks waiting
 \x1b[91mInvoking Terraform CLI failed with exit code 1\x1b[39m
 """
@@ -74,12 +79,35 @@ def test_a_silent_command_is_said_to_be_running(tmp_path: Path, monkeypatch: pyt
     assert shown.startswith("...   program: ")
 
 
-def test_the_cause_is_each_terraform_error_once_without_boxes_and_warnings() -> None:
+def test_the_cause_is_each_terraform_error_with_the_last_words_of_its_script() -> None:
     assert cause(FAILED_DEPLOY.splitlines()) == [
         "Error: remote-exec provisioner error",
-        "with terraform_data.gpu-1_install,",
-        "gpu-1: expected 2 GPUs, seen 1",
+        "  with terraform_data.gpu-1_install (gpu-1/install),",
+        'error executing "/tmp/terraform_1.sh": Process exited with status 1',
+        "Invoking Terraform CLI failed with exit code 1",
+        "  its script: gpu-1: expected 2 GPUs, seen 1",
     ]
+
+
+def test_an_error_in_a_box_is_read_like_one_without() -> None:
+    boxed = ["edge-gpu  ╷", "          │ Error: no such chart", "          │", "          │   with a.b,", "          ╵"]
+    assert cause(boxed) == ["Error: no such chart", "  with a.b,"]
+
+
+def test_a_deploy_shows_steps_without_frames_and_leaves_the_plan_to_its_log() -> None:
+    readable = Readable(with_plan=False)
+    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()[:10]) if text is not None]
+    assert shown == [
+        "Plan: 1 to add, 0 to change, 0 to destroy.",
+        "terraform_data.gpu-1_install (gpu-1/install): Creating...",
+        "terraform_data.gpu-1_install (gpu-1/install) (remote-exec): gpu-1: expected 2 GPUs, seen 1",
+    ]
+
+
+def test_a_diff_shows_the_plan() -> None:
+    readable = Readable(with_plan=True)
+    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()) if text is not None]
+    assert "  # terraform_data.gpu-1_install (gpu-1/install) will be created" in shown
 
 
 def test_without_a_terraform_error_the_cause_is_the_last_lines_without_colour() -> None:
