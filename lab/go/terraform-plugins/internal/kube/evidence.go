@@ -29,12 +29,12 @@ func (o *objects) evidence(object *unstructured.Unstructured, podSelector string
 	ctx, cancel := context.WithTimeout(context.Background(), evidenceTimeout)
 	defer cancel()
 	var lines []string
-	concerned := map[string]bool{object.GetName(): true}
+	concerned := map[string]bool{string(object.GetUID()): true}
 	if object.GetKind() == "Pod" {
 		lines = append(lines, describePod(object)...)
 	} else if podSelector != "" {
 		for _, pod := range o.list(ctx, podResource, object.GetNamespace(), metav1.ListOptions{LabelSelector: podSelector, Limit: shownPods}) {
-			concerned[pod.GetName()] = true
+			concerned[string(pod.GetUID())] = true
 			lines = append(lines, describePod(&pod)...)
 		}
 	}
@@ -104,7 +104,7 @@ func describeContainer(status map[string]any) []string {
 func lastWarnings(events []unstructured.Unstructured, concerned map[string]bool) []string {
 	var matching []unstructured.Unstructured
 	for _, event := range events {
-		if concerned[text(event.Object, "involvedObject", "name")] {
+		if concerned[text(event.Object, "involvedObject", "uid")] {
 			matching = append(matching, event)
 		}
 	}

@@ -86,6 +86,9 @@ func (o *objects) observed(object *unstructured.Unstructured, about Object) Obje
 		found["data"], found["binary_data"] = secretTexts(object, tfvalue.StringMap(about, "binary_data"))
 	}
 	found["id"] = identity(object)
+	if metadata := tfvalue.First(found["metadata"]); metadata != nil && metadata["generation"] == nil {
+		metadata["generation"] = int64(0) // the plugin shows kinds without generations so
+	}
 	return found
 }
 

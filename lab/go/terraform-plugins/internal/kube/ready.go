@@ -73,7 +73,7 @@ func jobReady(
 			case "Complete":
 				return true, nil
 			case "Failed":
-				return false, fmt.Errorf("job: %s is in failed state (%s: %s)", identity(job), condition.reason, condition.message)
+				return false, fmt.Errorf("%s: %s", condition.reason, condition.message)
 			}
 		}
 		return false, nil

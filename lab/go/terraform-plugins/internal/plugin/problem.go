@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -54,12 +55,11 @@ func (s *server) diagnostics(collected *warnings, err error) []*tfprotov6.Diagno
 		all = append(all, collected.found...)
 	}
 	for _, one := range flatten(err) {
-		diagnostic := &tfprotov6.Diagnostic{Severity: tfprotov6.DiagnosticSeverityError, Summary: one.Error()}
-		var problem *Problem
-		if errors.As(one, &problem) {
-			diagnostic.Summary, diagnostic.Detail, diagnostic.Attribute = problem.Summary, problem.Detail, problem.Path.terraform()
-		}
-		all = append(all, diagnostic)
+		problem := headed(one)
+		all = append(all, &tfprotov6.Diagnostic{
+			Severity: tfprotov6.DiagnosticSeverityError, Summary: problem.Summary, Detail: problem.Detail,
+			Attribute: problem.Path.terraform(),
+		})
 	}
 	for _, diagnostic := range all {
 		diagnostic.Summary += " (lab stand-in)"
@@ -69,6 +69,21 @@ func (s *server) diagnostics(collected *warnings, err error) []*tfprotov6.Diagno
 		diagnostic.Detail += "Reported by the " + s.plugin.Label() + "."
 	}
 	return all
+}
+
+const longestSummary = 80
+
+// headed gives a long plain error a headline: what stands before its first colon.
+func headed(err error) *Problem {
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	whole := err.Error()
+	if headline, _, found := strings.Cut(whole, ": "); found && len(whole) > longestSummary {
+		return &Problem{Summary: headline, Detail: whole}
+	}
+	return &Problem{Summary: whole}
 }
 
 func flatten(err error) []error {
