@@ -1,0 +1,142 @@
+"""An image on K3s nodes without a registry: its tar in the folder that K3s imports from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from constructs_lib.cdk import Construct, DataResource, FileProvisioner, RemoteExecProvisioner
+from constructs_lib.container_image import ContainerImage
+from constructs_lib.destroy_step import DestroyStep
+from constructs_lib.docker_providers import LocalExecProvisioner
+from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.ssh_host import SshHost
+
+STEP = "image"
+
+
+class ImageHandover(Construct):
+    """Save an image once, upload it to each node, check its sha256 there and let K3s import it.
+
+    All of it happens when the image's id, the script or the machine changes, never otherwise. On the node the image
+    has the name `ContainerImage.name`, for `image:` of a pod with `imagePullPolicy: IfNotPresent`.
+
+    Args:
+        scope: Parent construct.
+        id_: Construct id.
+        image: The image.
+        hosts: The machines by node name, at least one.
+        archive_folder: Absolute path of a folder on the machine that runs Terraform: the tar stays there.
+        import_timeout_seconds: How long a running K3s may take to import, default 300.
+        docker_host: Engine that holds the image, as DOCKER_HOST has it. Default None: the environment's.
+
+    Attributes:
+        archive: Path of the tar.
+
+    Raises:
+        ValueError: No hosts, or `archive_folder` is not absolute.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        image: ContainerImage,
+        hosts: Mapping[str, SshHost],
+        archive_folder: Path,
+        import_timeout_seconds: int = 300,
+        docker_host: str | None = None,
+    ) -> None:
+        super().__init__(scope, id_)
+        if not hosts:
+            raise ValueError(f"{self.node.path}: no hosts to hand {image.name} to")
+        if not archive_folder.is_absolute():
+            raise ValueError(f"{self.node.path}: archive_folder must be absolute, got {str(archive_folder)!r}")
+        # One file an image, whatever its tag: a new version replaces the old one on the node.
+        archive_name = image.repository.replace("/", "-") + ".tar"
+        self.archive = archive_folder / archive_name
+        save = files("constructs_lib").joinpath("image_save.sh").read_text(encoding="utf-8")
+        environment = {"IMAGE": image.name, "IMAGE_ID": image.image_id, "ARCHIVE": str(self.archive)}
+        if docker_host is not None:
+            environment["DOCKER_HOST"] = docker_host
+        scripts = {
+            name: node_script(
+                "image_handover.sh",
+                step=STEP,
+                node=name,
+                parameters={
+                    "IMAGE": image.name,
+                    "ARCHIVE_NAME": archive_name,
+                    "IMPORT_TIMEOUT_SECONDS": str(import_timeout_seconds),
+                },
+            )
+            for name in hosts
+        }
+        saved = DataResource(
+            self,
+            "saved",
+            # Whatever makes a node's upload run again: the archive may have been cleaned away since.
+            triggers_replace={
+                "image": image.image_id,
+                "archive": str(self.archive),
+                "nodes": ",".join(f"{name}={'|'.join(host.identity().values())}" for name, host in hosts.items()),
+                "scripts_sha256": _sha256(save + "".join(scripts.values())),
+            },
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    command=terraform_literal(save),
+                    interpreter=["/bin/sh", "-c"],
+                    environment=environment,
+                )
+            ],
+            depends_on=[image.image],
+        )
+        for name, host in hosts.items():
+            text = scripts[name]
+            node = Construct(self, name)
+            uploaded = f"{NODE_FOLDER}/{STEP}-{archive_name}.sh"
+            DataResource(
+                node,
+                "hand-over",
+                triggers_replace={
+                    **host.identity(),
+                    "image": image.image_id,
+                    "script_sha256": _sha256(text),
+                },
+                connection=host.connection(),
+                provisioners=[
+                    RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
+                    *(
+                        FileProvisioner(
+                            type="file",
+                            source=f"{self.archive}{suffix}",
+                            destination=f"{NODE_FOLDER}/{archive_name}{suffix}",
+                        )
+                        for suffix in ("", ".sha256")
+                    ),
+                    FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
+                    RemoteExecProvisioner(
+                        type="remote-exec",
+                        inline=[
+                            run_as_root(uploaded, step=STEP, node=name, time_limit_seconds=import_timeout_seconds + 600)
+                        ],
+                    ),
+                ],
+                depends_on=[saved],
+            )
+            DestroyStep(
+                node,
+                f"image-removal-{archive_name.removesuffix('.tar')}",
+                host=host,
+                node=name,
+                script="image_handover_remove.sh",
+                parameters={"ARCHIVE_NAME": archive_name},
+            )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
