@@ -327,28 +327,27 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long ty
     return NVML_SUCCESS;
 }
 
-/* No event ever comes but one: a GPU taken out of the file is lost, and a wait on it says so at once. */
+/*
+ * No event ever comes but one: a GPU taken out of the file is lost. The wait says so after a short pause, not at once:
+ * the device plugin asks again without one, and its log would fill the disk.
+ */
 nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout_milliseconds)
 {
-    unsigned int waited = 0, i;
+    unsigned int left = timeout_milliseconds, i;
 
     if (set.handle == NULL || data == NULL)
         return NVML_ERROR_INVALID_ARGUMENT;
     for (;;) {
-        unsigned int slice = timeout_milliseconds - waited;
-        struct timespec pause;
+        unsigned int slice = left < POLL_MILLISECONDS ? left : POLL_MILLISECONDS;
+        struct timespec pause = {slice / 1000, (long)(slice % 1000) * 1000000L};
 
+        nanosleep(&pause, NULL);
+        left -= slice;
         for (i = 0; i < gpu_count; i++)
             if (set.handle->registered[i] && check(&gpus[i]) == NVML_ERROR_GPU_IS_LOST)
                 return NVML_ERROR_GPU_IS_LOST;
-        if (slice == 0)
+        if (left == 0)
             return NVML_ERROR_TIMEOUT;
-        if (slice > POLL_MILLISECONDS)
-            slice = POLL_MILLISECONDS;
-        pause.tv_sec = slice / 1000;
-        pause.tv_nsec = (long)(slice % 1000) * 1000000L;
-        nanosleep(&pause, NULL);
-        waited += slice;
     }
 }
 
