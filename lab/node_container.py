@@ -1,0 +1,140 @@
+"""One node as a container: a machine with systemd as PID 1, without giving it the host (--privileged)."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import NotFound
+from docker.models.containers import Container
+from docker.types import Mount
+
+from lab.artifacts.stand_in_driver import StandInGpu, driver_node_files, stand_in_gpus
+from lab.cache import content_key
+from lab.container_files import ContainerFile, put_files, tree_files
+from lab.labels import MADE_FROM, NODE, lab_filter, node_labels
+from lab.settings import LabNode, LabSettings
+
+_RECIPE = Path(__file__)
+# uid of the image's user `edge`, the first that useradd gives.
+_SSH_USER_ID = 1000
+_KERNEL_MODULES = Path("/lib/modules")
+# On their own file system, because containerd's overlays cannot lie on the container's.
+_VOLUMES = {"rancher": "/var/lib/rancher", "kubelet": "/var/lib/kubelet"}
+_RUN_OPTIONS = "rw,nosuid,nodev,exec,mode=755"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeParts:
+    """What nodes are made from.
+
+    Attributes:
+        image: full reference of the node image, whose tag is its content key.
+        driver: directory of the stand-in driver's tree.
+        authorized_keys: whose SSH keys the nodes take.
+    """
+
+    image: str
+    driver: Path
+    authorized_keys: str
+
+
+def made_from(settings: LabSettings, node: LabNode, *, parts: NodeParts) -> str:
+    """The content key of everything that a node's container is made from; the SSH key can change without it."""
+    gpus = [str(parts.driver.name), *sorted(driver_node_files(_gpus(node)).items())] if node.gpus else []
+    return content_key(_RECIPE, parts.image, repr((settings.name, node, gpus)), ",".join(_missing_capabilities()))
+
+
+def create_node(client: docker.DockerClient, settings: LabSettings, node: LabNode, *, parts: NodeParts) -> Container:
+    """Create a node with empty disks and start it. What an unfinished or removed one left behind is removed before.
+
+    All files are in place before the first start: a container that never started is an unfinished one.
+    """
+    remove_node(client, settings, node.name)
+    for volume in _VOLUMES:
+        client.volumes.create(_volume(settings, node.name, volume), labels=node_labels(settings, node))
+    name = settings.container(node)
+    mounts = [
+        Mount(target=target, source=_volume(settings, node.name, volume), type="volume")
+        for volume, target in _VOLUMES.items()
+    ]
+    if _KERNEL_MODULES.is_dir():
+        mounts.append(Mount(target=str(_KERNEL_MODULES), source=str(_KERNEL_MODULES), type="bind", read_only=True))
+    created = client.api.create_container(
+        parts.image,
+        name=name,
+        hostname=node.name,
+        labels={**node_labels(settings, node), MADE_FROM: made_from(settings, node, parts=parts)},
+        networking_config=client.api.create_networking_config(
+            {
+                settings.name: client.api.create_endpoint_config(
+                    ipv4_address=node.address, aliases=[node.name], version=client.api.api_version
+                )
+            }
+        ),
+        host_config=client.api.create_host_config(
+            network_mode=settings.name,
+            cap_add=["ALL"],
+            cap_drop=_missing_capabilities(),
+            security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+            device_cgroup_rules=["a *:* rwm"],
+            # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
+            cgroupns="private",
+            mounts=mounts,
+            tmpfs={"/run": _RUN_OPTIONS, "/run/lock": "", "/tmp": "exec"},  # noqa: S108 # the node's, not this machine's
+            # A node that reboots comes back; one that `docker stop` ended, or the machine's own reboot, does not.
+            restart_policy={"Name": "on-failure", "MaximumRetryCount": 0},
+        ),
+    )
+    container = client.containers.get(created["Id"])
+    put_files(container, _node_files(node, parts=parts))
+    put_authorized_keys(container, parts.authorized_keys)
+    container.start()
+    return container
+
+
+def put_authorized_keys(container: Container, authorized_keys: str) -> None:
+    """Let the owner of this key in, and nobody else."""
+    file = ContainerFile(authorized_keys.encode(), mode=0o600, owner=_SSH_USER_ID)
+    put_files(container, {"authorized_keys": file}, directory="/home/edge/.ssh")
+
+
+def remove_node(client: docker.DockerClient, settings: LabSettings, name: str) -> None:
+    """Remove a node's container and disks, whatever is there of them."""
+    with contextlib.suppress(NotFound):
+        client.containers.get(f"{settings.name}-{name}").remove(force=True, v=True)
+    for volume in client.volumes.list(filters=lab_filter(settings)):
+        if volume.attrs["Labels"].get(NODE) == name:
+            volume.remove()
+
+
+def _volume(settings: LabSettings, node: str, volume: str) -> str:
+    return f"{settings.name}-{node}-{volume}"
+
+
+def _gpus(node: LabNode) -> list[StandInGpu]:
+    return stand_in_gpus(node=node.name, count=node.gpus)
+
+
+def _node_files(node: LabNode, *, parts: NodeParts) -> Mapping[str, ContainerFile]:
+    # The image's is empty: systemd would make it from what the containers of one host have in common.
+    files = {"etc/machine-id": ContainerFile(f"{uuid.uuid4().hex}\n".encode(), mode=0o444)}
+    if node.gpus:
+        files |= tree_files(parts.driver)
+        files |= {name: ContainerFile(text.encode()) for name, text in driver_node_files(_gpus(node)).items()}
+    return files
+
+
+def _missing_capabilities() -> list[str]:
+    """The capabilities of "ALL" that this machine's root lacks: the engine, started by it, cannot give them away."""
+    status = Path("/proc/self/status").read_text()
+    bounding = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    return [name for name, bit in _CAPABILITY_BITS.items() if not bounding >> bit & 1]
+
+
+# Those that restricted machines are known to lack and that a node can do without.
+_CAPABILITY_BITS = {"SYS_RESOURCE": 24}

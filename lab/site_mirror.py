@@ -1,0 +1,132 @@
+"""The site mirror: a web server that gives the nodes what a site without internet would have for them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import Mount
+
+from lab.artifacts.debian_package import debian_packages
+from lab.artifacts.image_archive import ImageConfig, write_image
+from lab.cache import build_once, content_key
+from lab.errors import LabError
+from lab.labels import MADE_FROM, lab_labels
+from lab.part import Part
+from lab.progress import Progress
+from lab.settings import LabSettings
+
+_REPOSITORY = "edge-gpu-lab/site"
+_ARCHIVE = "site.tar"
+_COMMAND = ("/busybox", "httpd", "-f", "-p", "80", "-h", "/site")
+_ANSWER_TIMEOUT_SECONDS = 20.0
+
+
+def ensure_site_mirror(
+    client: docker.DockerClient, settings: LabSettings, *, directory: Path, progress: Progress
+) -> Part:
+    """A running web server for a finished site, at the settings' site_address, port 80.
+
+    Args:
+        client: the engine; it must run on this machine, because it mounts the directory.
+        settings: the lab.
+        directory: the site's root; the nodes get it read-only.
+        progress: says when its image is built.
+
+    Raises:
+        LabError: it does not start or does not answer.
+    """
+    image, part = _ensure_image(client, progress=progress)
+    wanted = content_key(image, str(directory), settings.site_address, " ".join(_COMMAND))
+    try:
+        container = client.containers.get(settings.site_container)
+        if container.labels.get(MADE_FROM) != wanted:
+            # It holds nothing of its own.
+            container.remove(force=True)
+            container = None
+    except NotFound:
+        container = None
+    try:
+        if container is None:
+            created = client.api.create_container(
+                image,
+                name=settings.site_container,
+                labels={**lab_labels(settings), MADE_FROM: wanted},
+                networking_config=client.api.create_networking_config(
+                    {
+                        settings.name: client.api.create_endpoint_config(
+                            ipv4_address=settings.site_address, aliases=["site"], version=client.api.api_version
+                        )
+                    }
+                ),
+                host_config=client.api.create_host_config(
+                    network_mode=settings.name,
+                    cap_drop=["ALL"],
+                    security_opt=["no-new-privileges"],
+                    read_only=True,
+                    mounts=[Mount(target="/site", source=str(directory), type="bind", read_only=True)],
+                ),
+            )
+            container = client.containers.get(created["Id"])
+        if container.status != "running":
+            container.start()
+    except APIError as error:
+        with contextlib.suppress(APIError):
+            if container is not None:
+                container.remove(force=True)
+        raise LabError(f"the Docker engine cannot start the site mirror: {error.explanation or error}") from error
+    _wait(settings)
+    return part
+
+
+def _ensure_image(client: docker.DockerClient, *, progress: Progress) -> tuple[str, Part]:
+    busybox = debian_packages(["busybox-static"])["busybox-static"]
+    key = content_key("1", busybox.sha256)
+    reference = f"{_REPOSITORY}:{key}"
+
+    def build(directory: Path) -> None:
+        with progress.step("site mirror: pack its image"):
+            root = directory / "root"
+            (root / "site").mkdir(parents=True)
+            program = root / "busybox"
+            program.write_bytes((busybox.unpacked() / "bin" / "busybox").read_bytes())
+            program.chmod(0o755)
+            write_image(
+                root=root,
+                reference=f"docker.io/{reference}",
+                config=ImageConfig(entrypoint=_COMMAND),
+                output=directory / _ARCHIVE,
+            )
+
+    path = build_once(name="image-site", key=key, build=build)
+    try:
+        client.images.get(reference)
+    except ImageNotFound:
+        with (path / _ARCHIVE).open("rb") as archive:
+            client.images.load(archive)
+    version = busybox.version
+    return reference, Part(name="site mirror", version=version, source=busybox.source, kind="real", path=path)
+
+
+def _wait(settings: LabSettings) -> None:
+    url = f"http://{settings.site_address}/"
+    deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except urllib.error.HTTPError:
+            # It has no index page: 404 is an answer, too.
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"the site mirror does not answer at {url} after {_ANSWER_TIMEOUT_SECONDS:.0f} s: {error}; see"
+                    f" docker logs {settings.site_container}"
+                ) from error
+        time.sleep(0.05)
