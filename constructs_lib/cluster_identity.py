@@ -169,9 +169,9 @@ class ClusterIdentity:
             for name, content in files.items():
                 write_private_file(unfinished / name, content)
             unfinished.rename(self.directory)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(unfinished, ignore_errors=True)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise IdentityError(self.directory, [_occupied(self.directory)]) from None
             raise
 

@@ -94,15 +94,8 @@ def _content_problem(data: bytes) -> tuple[str, str] | None:
     try:
         load(data, password=None)
     except TypeError:
-        return (
-            "has a passphrase, which Terraform cannot ask for",
-            "ssh-add the key and write `agent: true` instead",
-        )
+        # The documented answer to an encrypted key without a password.
+        return "has a passphrase, which Terraform cannot ask for", "ssh-add the key and write `agent: true` instead"
     except (ValueError, UnsupportedAlgorithm):
-        if b"ENCRYPTED" in data:
-            return (
-                "has a passphrase, which Terraform cannot ask for",
-                "ssh-add the key and write `agent: true` instead",
-            )
         return "is no private key", "name the file that ssh-keygen made, not the one that ends in .pub"
     return None

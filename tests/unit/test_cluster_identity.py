@@ -302,6 +302,13 @@ def test_a_file_that_does_not_fit_the_others_is_named(
     assert problem in str(refusal.value)
 
 
+def test_a_token_without_a_password_is_refused(identity: ClusterIdentity) -> None:
+    token = identity.server_upload_dir / "token"
+    token.write_text(f"K10{identity.fingerprint}::server:\n", encoding="ascii")
+    with pytest.raises(IdentityError, match="server/token: is no server token of"):
+        identity.verify()
+
+
 def test_an_admin_certificate_signed_by_another_authority_of_that_name_is_seen(identity: ClusterIdentity) -> None:
     admin = certificate(identity.admin_client_cert_path)
     other = create(identity.directory.with_name("other"))
