@@ -16,12 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lab.artifacts.command import BuildError, run_command
 from lab.cache import CacheError
 from scripts.bench_figures import TARGETS, Figure, as_text, slowest_steps
-from scripts.checkout import BUILD, LAB_FLEET, ROOT, VENV, shown
+from scripts.checkout import BUILD, LAB_FLEET, ROOT, VENV, chosen_fleet, shown
 from scripts.edge_gpu import lab_up, make_identity, run_cdktf
 from scripts.environment import command_environment
 from scripts.errors import CommandError, SetupError
@@ -41,7 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.runs < 1:
         parser.error(f"--runs {options.runs}: at least 1")
     try:
-        figures = [measure_synth(runs=options.runs)] if options.synth_only else _measure_all(runs=options.runs)
+        figures = (
+            [measure_synth(fleet=chosen_fleet(), runs=options.runs)]
+            if options.synth_only
+            else _measure_all(runs=options.runs)
+        )
     except (CommandError, SetupError, BuildError, CacheError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -52,11 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measure_synth(*, runs: int) -> Figure:
+def measure_synth(*, fleet: Path, runs: int) -> Figure:
     """How long `main.py` takes, in units of a bare `import cdktf` measured in turn with it."""
     bare, app = [], []
     with tempfile.TemporaryDirectory() as out:
-        environment = {**command_environment(fleet=LAB_FLEET), "CDKTF_OUTDIR": out}
+        environment = {**command_environment(fleet=fleet), "CDKTF_OUTDIR": out}
         for _ in range(runs + 1):
             bare.append(_seconds([_PYTHON, "-c", "import cdktf"], env=environment))
             app.append(_seconds([_PYTHON, "main.py"], env=environment))
@@ -74,7 +79,7 @@ def _measure_all(*, runs: int) -> list[Figure]:
     make_identity(fleet=LAB_FLEET)
     # What an earlier deploy left must go before its nodes do.
     run_cdktf("destroy", fleet=LAB_FLEET)
-    synth = measure_synth(runs=runs)
+    synth = measure_synth(fleet=LAB_FLEET, runs=runs)
     run_command([_PYTHON, "-m", "lab", "down"], cwd=ROOT, timeout_seconds=_LAB_DOWN_LIMIT_SECONDS)
     up = lab_up(fleet=LAB_FLEET)
     deploy = run_cdktf("deploy", fleet=LAB_FLEET)

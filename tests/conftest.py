@@ -6,16 +6,15 @@ import os
 
 import pytest
 
-from scripts.checkout import NODE_BIN, NODE_MODULES, ROOT, VENV
+from scripts.checkout import LAB_FLEET, ROOT
+from scripts.environment import command_environment
 
 MARKED_FOLDERS = {"synth": pytest.mark.synth, "lab": pytest.mark.lab}
 
 
 def pytest_configure() -> None:
-    """Put the project's commands first in PATH, so that a plain `pytest` works as `make test` does."""
-    folders = [str(VENV / "bin"), str(NODE_BIN), str(NODE_MODULES / ".bin")]
-    known = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*folders, *(folder for folder in known if folder not in folders)])
+    """Give every test the environment of `make test`, so that a plain `pytest` is the same run."""
+    os.environ.update(command_environment(fleet=LAB_FLEET))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
