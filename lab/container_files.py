@@ -31,11 +31,9 @@ class ContainerFile:
 
 def tree_files(tree: Path) -> dict[str, ContainerFile]:
     """The files below a directory, by relative path; they are root's, executable or not."""
-    return {
-        str(path.relative_to(tree)): ContainerFile(path.read_bytes(), mode=0o755 if path.stat().st_mode & 0o100 else 0o644)
-        for path in sorted(tree.rglob("*"))
-        if path.is_file()
-    }
+    paths = [path for path in sorted(tree.rglob("*")) if path.is_file()]
+    modes = {path: 0o755 if path.stat().st_mode & 0o100 else 0o644 for path in paths}
+    return {str(path.relative_to(tree)): ContainerFile(path.read_bytes(), mode=modes[path]) for path in paths}
 
 
 def put_files(container: Container, files: Mapping[str, ContainerFile], *, directory: str = "/") -> None:
@@ -51,7 +49,8 @@ def put_files(container: Container, files: Mapping[str, ContainerFile], *, direc
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for folder in sorted({parent for name in files for parent in PurePosixPath(name).parents} - {PurePosixPath(".")}):
+        folders = {parent for name in files for parent in PurePosixPath(name).parents}
+        for folder in sorted(folders - {PurePosixPath(".")}):
             entry = tarfile.TarInfo(str(folder))
             entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, FIXED_TIME_SECONDS
             archive.addfile(entry)

@@ -22,6 +22,6 @@ def node_labels(settings: LabSettings, node: LabNode) -> dict[str, str]:
     return {**lab_labels(settings), NODE: node.name, ROLE: node.role, GPUS: str(node.gpus)}
 
 
-def lab_filter(settings: LabSettings) -> dict[str, str]:
+def lab_filter(settings: LabSettings) -> dict[str, str | list[str] | bool]:
     """The engine's filter for everything that belongs to a lab."""
     return {"label": f"{LAB}={settings.name}"}

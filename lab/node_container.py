@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
-from docker.types import Mount
+from docker.types import EndpointConfig, Mount
 
 from lab.artifacts.stand_in_driver import StandInGpu, driver_node_files, stand_in_gpus
 from lab.cache import content_key
@@ -57,40 +57,32 @@ def create_node(client: docker.DockerClient, settings: LabSettings, node: LabNod
     remove_node(client, settings, node.name)
     for volume in _VOLUMES:
         client.volumes.create(_volume(settings, node.name, volume), labels=node_labels(settings, node))
-    name = settings.container(node)
     mounts = [
         Mount(target=target, source=_volume(settings, node.name, volume), type="volume")
         for volume, target in _VOLUMES.items()
     ]
     if _KERNEL_MODULES.is_dir():
         mounts.append(Mount(target=str(_KERNEL_MODULES), source=str(_KERNEL_MODULES), type="bind", read_only=True))
-    created = client.api.create_container(
+    container = client.containers.create(
         parts.image,
-        name=name,
+        name=settings.container(node),
         hostname=node.name,
         labels={**node_labels(settings, node), MADE_FROM: made_from(settings, node, parts=parts)},
-        networking_config=client.api.create_networking_config(
-            {
-                settings.name: client.api.create_endpoint_config(
-                    ipv4_address=node.address, aliases=[node.name], version=client.api.api_version
-                )
-            }
-        ),
-        host_config=client.api.create_host_config(
-            network_mode=settings.name,
-            cap_add=["ALL"],
-            cap_drop=_missing_capabilities(),
-            security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
-            device_cgroup_rules=["a *:* rwm"],
-            # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
-            cgroupns="private",
-            mounts=mounts,
-            tmpfs={"/run": _RUN_OPTIONS, "/run/lock": "", "/tmp": "exec"},  # noqa: S108 # the node's, not this machine's
-            # A node that reboots comes back; one that `docker stop` ended, or the machine's own reboot, does not.
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": 0},
-        ),
+        network=settings.name,
+        networking_config={
+            settings.name: EndpointConfig(client.api.api_version, ipv4_address=node.address, aliases=[node.name])
+        },
+        cap_add=["ALL"],
+        cap_drop=_missing_capabilities(),
+        security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+        device_cgroup_rules=["a *:* rwm"],
+        # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
+        cgroupns="private",
+        mounts=mounts,
+        tmpfs={"/run": _RUN_OPTIONS, "/run/lock": "", "/tmp": "exec"},
+        # A node that reboots comes back; one that `docker stop` ended, or the machine's own reboot, does not.
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 0},
     )
-    container = client.containers.get(created["Id"])
     put_files(container, _node_files(node, parts=parts))
     put_authorized_keys(container, parts.authorized_keys)
     container.start()

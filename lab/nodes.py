@@ -43,9 +43,7 @@ class ReadyNode:
     reason: str = ""
 
 
-def ensure_node(
-    client: docker.DockerClient, settings: LabSettings, node: LabNode, *, parts: NodeParts
-) -> ReadyNode:
+def ensure_node(client: docker.DockerClient, settings: LabSettings, node: LabNode, *, parts: NodeParts) -> ReadyNode:
     """One node, running, made from these parts, open to this key.
 
     Raises:
@@ -87,6 +85,13 @@ def ssh_answers(address: str) -> bool:
         return False
 
 
+def output_of(container: Container, *argv: str) -> str:
+    """What a command in a running container prints, on both outputs, whatever its exit code."""
+    _, said = container.exec_run(list(argv))
+    assert isinstance(said, bytes)
+    return said.decode(errors="replace")
+
+
 def _replace_reason(container: Container, wanted: str) -> str:
     """Why a container that is there cannot stay; empty when it can."""
     # Its files come before its first start, so one that never started may lack some.
@@ -117,9 +122,9 @@ def _words_of(container: Container) -> str:
     logs: bytes = container.logs(tail=10)
     if container.status != "running":
         return logs.decode(errors="replace")
-    _, failed = container.exec_run(["systemctl", "--failed", "--no-legend", "--no-pager"])
-    _, journal = container.exec_run(["journalctl", "-n", "10", "--no-pager", "-o", "cat", "-u", "ssh"])
-    return b"\n".join((logs, failed, journal)).decode(errors="replace")
+    failed = output_of(container, "systemctl", "--failed", "--no-legend", "--no-pager")
+    journal = output_of(container, "journalctl", "-n", "10", "--no-pager", "-o", "cat", "-u", "ssh")
+    return "\n".join((logs.decode(errors="replace"), failed, journal))
 
 
 def _host_key(container: Container) -> str:

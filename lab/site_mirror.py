@@ -10,9 +10,10 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import Mount
+from docker.models.containers import Container
+from docker.types import EndpointConfig, Mount
 
-from lab.artifacts.debian_package import debian_packages
+from lab.artifacts.debian_package import debian_package
 from lab.artifacts.image_archive import ImageConfig, write_image
 from lab.cache import build_once, content_key
 from lab.errors import LabError
@@ -43,6 +44,7 @@ def ensure_site_mirror(
     """
     image, part = _ensure_image(client, progress=progress)
     wanted = content_key(image, str(directory), settings.site_address, " ".join(_COMMAND))
+    container: Container | None = None
     try:
         container = client.containers.get(settings.site_container)
         if container.labels.get(MADE_FROM) != wanted:
@@ -50,29 +52,24 @@ def ensure_site_mirror(
             container.remove(force=True)
             container = None
     except NotFound:
-        container = None
+        pass
     try:
         if container is None:
-            created = client.api.create_container(
+            container = client.containers.create(
                 image,
                 name=settings.site_container,
                 labels={**lab_labels(settings), MADE_FROM: wanted},
-                networking_config=client.api.create_networking_config(
-                    {
-                        settings.name: client.api.create_endpoint_config(
-                            ipv4_address=settings.site_address, aliases=["site"], version=client.api.api_version
-                        )
-                    }
-                ),
-                host_config=client.api.create_host_config(
-                    network_mode=settings.name,
-                    cap_drop=["ALL"],
-                    security_opt=["no-new-privileges"],
-                    read_only=True,
-                    mounts=[Mount(target="/site", source=str(directory), type="bind", read_only=True)],
-                ),
+                network=settings.name,
+                networking_config={
+                    settings.name: EndpointConfig(
+                        client.api.api_version, ipv4_address=settings.site_address, aliases=["site"]
+                    )
+                },
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                read_only=True,
+                mounts=[Mount(target="/site", source=str(directory), type="bind", read_only=True)],
             )
-            container = client.containers.get(created["Id"])
         if container.status != "running":
             container.start()
     except APIError as error:
@@ -85,7 +82,7 @@ def ensure_site_mirror(
 
 
 def _ensure_image(client: docker.DockerClient, *, progress: Progress) -> tuple[str, Part]:
-    busybox = debian_packages(["busybox-static"])["busybox-static"]
+    busybox = debian_package("busybox-static")
     key = content_key("1", busybox.sha256)
     reference = f"{_REPOSITORY}:{key}"
 

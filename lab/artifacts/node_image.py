@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, BuildError as DockerBuildError, ImageNotFound
+from docker.errors import APIError, ImageNotFound
+from docker.errors import BuildError as DockerBuildError
 
 from lab.artifacts.command import BuildError
 from lab.artifacts.node_root import ROOT_ARCHIVE, build_node_root
