@@ -15,7 +15,12 @@ func Plugin(schemas *schema.Provider) *plugin.Plugin {
 		LegacyTypes: true,
 		Configure:   engine.configure,
 		Resources: map[string]plugin.Resource{
-			"docker_image": engine.image(),
+			"docker_container":      engine.container(schemas.Resources["docker_container"].Block),
+			"docker_image":          engine.image(),
+			"docker_network":        engine.network(),
+			"docker_registry_image": engine.registryImage(),
+			"docker_tag":            engine.tag(),
+			"docker_volume":         engine.volume(),
 		},
 		DataSources: map[string]plugin.DataSource{"docker_image": {Read: engine.imageData}},
 	}
