@@ -53,7 +53,7 @@ def build_terraform_plugins(*, progress: Progress, site_packages: Path | None = 
             prepare_tree(tree, sources=sources, site_packages=site_packages)
         with progress.step("Terraform plugin stand-ins: download the dependencies"):
             run_go(["mod", "download"], cwd=tree, timeout_seconds=_COMPILE_TIMEOUT_SECONDS)
-        for binding in _with_engine():
+        for binding in BINDINGS:
             with progress.step(f"Terraform plugin stand-in {binding.name} {binding.version}: compile"):
                 _compile(tree, binding=binding, mirror=directory / "mirror")
         shutil.rmtree(tree)
@@ -67,7 +67,7 @@ def build_terraform_plugins(*, progress: Progress, site_packages: Path | None = 
             kind="stand-in",
             path=mirror,
         )
-        for binding in _with_engine()
+        for binding in BINDINGS
     ]
 
 
@@ -108,10 +108,6 @@ def prepare_tree(tree: Path, *, sources: Sequence[Path] | None = None, site_pack
     for binding in BINDINGS:
         schema = provider_schema(binding=binding, site_packages=site_packages)
         (tree / "schemas" / f"{binding.name}.json").write_text(json.dumps(schema, sort_keys=True))
-
-
-def _with_engine() -> list[ProviderBinding]:
-    return [binding for binding in BINDINGS if (SOURCES / "cmd" / f"terraform-provider-{binding.name}").is_dir()]
 
 
 def _go_sources(*, tests: bool = False) -> list[Path]:
