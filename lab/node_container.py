@@ -74,7 +74,7 @@ def create_node(client: docker.DockerClient, settings: LabSettings, node: LabNod
         },
         cap_add=["ALL"],
         cap_drop=_missing_capabilities(),
-        security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
         device_cgroup_rules=["a *:* rwm"],
         # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
         cgroupns="private",

@@ -10,8 +10,9 @@ done
 # Most of /proc/sys is the host's: systemd raises fs.file-max there, the kubelet sets kernel.panic. Only the network's
 # settings are the node's own. What the kubelet insists on is answered by files with the values it wants to see.
 mount --bind /proc/sys /proc/sys
-mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,ro,bind /proc/sys
+mount --bind /proc/sys/net /proc/sys/net
+mount -o remount,rw,bind /proc/sys/net
 answers=/run/edge-gpu-lab/sysctl
 mkdir -p "$answers"
 while read -r name value; do
