@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.artifacts.command import BuildError, run_command
 from lab.artifacts.go_module import go_version, run_go
 from lab.artifacts.provider_schemas import BINDINGS, ProviderBinding, binding_archive, provider_schema
-from lab.cache import build_once, content_key
+from lab.cache import build_once, content_key, file_sha256
 from lab.part import Part
 from lab.progress import Progress
 
@@ -91,6 +94,51 @@ def write_terraform_rc(*, mirror: Path, destination: Path) -> None:
     unfinished.replace(destination)
 
 
+def remove_stale_locks(*, mirror: Path, stacks: Path) -> list[Path]:
+    """Remove dependency lock files of Terraform that were written for other builds of the stand-ins.
+
+    `terraform init` refuses a plugin whose hash is not the locked one, which after a change of the stand-ins would be
+    every plugin; for generated stack folders the lock holds nothing that init does not write again.
+
+    Args:
+        mirror: the path of the Parts that build_terraform_plugins() returned.
+        stacks: the folder whose folders hold `.terraform.lock.hcl`: cdktf.out/stacks. It may be absent.
+
+    Returns:
+        the files that were removed.
+    """
+    locks = {path: path.read_text() for path in stacks.glob("*/.terraform.lock.hcl")}
+    if not locks:
+        return []
+    hashes = {
+        f"{registry}/{binding.source}": _package_hash(_binaries(mirror, binding, registries=[registry])[0])
+        for binding in BINDINGS
+        for registry in REGISTRIES
+    }
+    stale = [path for path, text in locks.items() if _names_another_build(text, hashes)]
+    for path in stale:
+        path.unlink()
+    return stale
+
+
+def _names_another_build(lock: str, hashes: Mapping[str, str]) -> bool:
+    blocks = re.findall(r'^provider "([^"]+)" \{$(.*?)^\}$', lock, re.MULTILINE | re.DOTALL)
+    return any(address in hashes and hashes[address] not in body for address, body in blocks)
+
+
+def _package_hash(binary: Path) -> str:
+    """Terraform's "h1" hash of a plugin package with one file: a hash over the list of its files' hashes."""
+    listed = f"{file_sha256(binary)}  {binary.name}\n"
+    return "h1:" + base64.b64encode(hashlib.sha256(listed.encode()).digest()).decode()
+
+
+def _binaries(mirror: Path, binding: ProviderBinding, *, registries: Sequence[str] = REGISTRIES) -> list[Path]:
+    goos, goarch = run_go(["env", "GOOS", "GOARCH"], cwd=SOURCES, timeout_seconds=60).split()
+    namespace, name = binding.source.split("/")
+    below = Path(namespace, name, binding.version, f"{goos}_{goarch}", f"terraform-provider-{name}_v{binding.version}")
+    return [mirror / registry / below for registry in registries]
+
+
 def prepare_tree(tree: Path, *, sources: Sequence[Path] | None = None, site_packages: Path | None = None) -> None:
     """Fill a new directory with the Go module and the schemas it embeds, ready for `go build` and `go test`.
 
@@ -122,21 +170,16 @@ def _go_sources(*, tests: bool = False) -> list[Path]:
 
 
 def _compile(tree: Path, *, binding: ProviderBinding, mirror: Path) -> None:
-    goos, goarch = run_go(["env", "GOOS", "GOARCH"], cwd=tree, timeout_seconds=60).split()
-    namespace, name = binding.source.split("/")
-    program = f"terraform-provider-{name}"
-    folders = [mirror / registry / namespace / name / binding.version / f"{goos}_{goarch}" for registry in REGISTRIES]
-    binaries = [folder / f"{program}_v{binding.version}" for folder in folders]
-    for folder in folders:
-        folder.mkdir(parents=True)
+    binary, *twins = _binaries(mirror, binding)
     run_go(
-        ["build", "-trimpath", "-ldflags", "-s -w", "-o", binaries[0], f"./cmd/{program}"],
+        ["build", "-trimpath", "-ldflags", "-s -w", "-o", binary, f"./cmd/terraform-provider-{binding.name}"],
         cwd=tree,
         timeout_seconds=_COMPILE_TIMEOUT_SECONDS,
         env={"CGO_ENABLED": "0"},
     )
-    for twin in binaries[1:]:
-        twin.hardlink_to(binaries[0])
-    said = run_command([binaries[0], "-version"], timeout_seconds=_VERSION_TIMEOUT_SECONDS).strip()
+    for twin in twins:
+        twin.parent.mkdir(parents=True)
+        twin.hardlink_to(binary)
+    said = run_command([binary, "-version"], timeout_seconds=_VERSION_TIMEOUT_SECONDS).strip()
     if f"stand-in for {binding.source} {binding.version}" not in said:
-        raise BuildError(f"{binaries[0].name} -version says {said!r}; it must name {binding.source} {binding.version}")
+        raise BuildError(f"{binary.name} -version says {said!r}; it must name {binding.source} {binding.version}")
