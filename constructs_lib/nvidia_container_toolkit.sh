@@ -54,5 +54,6 @@ LIST_FILE
 fi
 # shellcheck disable=SC2086 # a list of words
 apt-mark hold $PACKAGES >/dev/null
-nvidia-container-runtime --version >/dev/null ||
-    fail "nvidia-container-runtime does not start" "$(nvidia-container-runtime --version 2>&1)" "reinstall nvidia-container-toolkit-base"
+# Not nvidia-container-runtime itself: it wants a runc, which K3s brings along later.
+nvidia-ctk --version >/dev/null ||
+    fail "the toolkit's programs do not start" "$(nvidia-ctk --version 2>&1)" "reinstall nvidia-container-toolkit-base"

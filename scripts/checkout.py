@@ -17,6 +17,7 @@ NODE_BIN = NODE_MODULES / f"node-linux-{_NPM_ARCHITECTURE}" / "bin"
 ENV_FILE = ROOT / ".env"
 LAB_FLEET = ROOT / "fleets" / "lab.yaml"
 LAB_TERRAFORM_CONFIG = ROOT / ".edge" / "terraform.rc"
+TERRAFORM_DATA = ROOT / ".edge" / "terraform-data"
 STACK = "edge-gpu"
 STACK_DIRECTORY = ROOT / "cdktf.out" / "stacks" / STACK
 

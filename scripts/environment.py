@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_BIN, NODE_MODULES, VENV, is_lab_fleet, shown
+from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_BIN, NODE_MODULES, TERRAFORM_DATA, VENV, is_lab_fleet, shown
 
 
 def project_variables(*, fleet: Path) -> dict[str, str]:
@@ -21,6 +21,9 @@ def project_variables(*, fleet: Path) -> dict[str, str]:
         # `cdktf deploy` would ask the registry for other platforms' hashes, which no mirror answers.
         "CDKTF_SKIP_PROVIDER_LOCK": "true",
         "CHECKPOINT_DISABLE": "1",
+        # Each fleet has its own backend, which Terraform remembers here: in a shared folder the second fleet
+        # would stop at "Backend configuration changed".
+        "TF_DATA_DIR": str(TERRAFORM_DATA / fleet.stem),
         "DISABLE_VERSION_CHECK": "1",
     }
     if is_lab_fleet(fleet):

@@ -103,7 +103,7 @@ def bare_nodes(fleet: Fleet) -> None:
 
 
 @pytest.fixture(scope="session")
-def deployed(bare_nodes: None) -> Run:
+def deployed(bare_nodes: None) -> Run:  # noqa: ARG001 (asked for its effect)
     """The first deploy on bare nodes."""
     first = edge_gpu("deploy")
     assert first.code == 0, first.output
