@@ -88,9 +88,7 @@ def _subnets(network: Network) -> list[ipaddress.IPv4Network]:
     return [ipaddress.IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool.get("Subnet", ":")]
 
 
-def _in_use(
-    subnet: ipaddress.IPv4Network, *, users: list[str], taken: Iterable[ipaddress.IPv4Network]
-) -> str:
+def _in_use(subnet: ipaddress.IPv4Network, *, users: list[str], taken: Iterable[ipaddress.IPv4Network]) -> str:
     reserved = list(taken)
     free = next(
         (
