@@ -62,15 +62,15 @@ def parse_fleet(text: str, *, source: str) -> Fleet:
     if not isinstance(document.data, dict):
         raise FleetError(source=source, problems=problems)
     problems += contradictions(document.data)
-    problems += secrets_in(document.data)
+    secrets = list(secrets_in(document.data))
+    problems += secrets
     fleet = None
     try:
         fleet = Fleet.model_validate(document.data)
     except ValidationError as error:
-        found = explain(error)
-        # A secret is said once, by the check that does not show it.
-        said = {problem.path for problem in problems}
-        problems += [problem for problem in found if problem.path not in said]
+        # A secret is said once, as one.
+        said = {problem.path for problem in secrets}
+        problems += [problem for problem in explain(error) if problem.path not in said]
     if fleet is None or problems:
         raise FleetError(source=source, problems=problems, lines=document.lines)
     return fleet

@@ -31,23 +31,23 @@ class Document:
 def parse_yaml(text: str) -> Document:
     """Read one YAML document; problems are collected, not raised."""
     document = Document()
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is not None:
             document.data = _Builder(loader, document).build(root, path=(), parents=())
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"is not YAML: it holds the control character {error.character:#04x}"
+        document.problems.append(Problem(line=line, what=what, fix="remove it, or type the line anew"))
     except yaml.MarkedYAMLError as error:
         document.problems.append(_syntax_problem(error))
+    except RecursionError:
+        document.problems.append(Problem(what="is nested too deeply", fix="a fleet file is four levels deep"))
     except (yaml.YAMLError, ValueError) as error:
         # ValueError: a date such as 2026-13-45 has the form of one but is none.
-        document.problems.append(
-            Problem(
-                what=f"is not YAML: {' '.join(str(error).split())}",
-                fix="correct it; put text values in quotes",
-            )
-        )
-    finally:
-        loader.dispose()
+        reason = " ".join(str(error).split())
+        document.problems.append(Problem(what=f"is not YAML: {reason}", fix="correct it; put text values in quotes"))
     return document
 
 

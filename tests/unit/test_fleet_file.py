@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from stacks.fleet import FleetError, load_fleet, parse_fleet
+from stacks.fleet import FleetError, Problem, load_fleet, parse_fleet
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEETS = ROOT / "tests" / "fleets"
@@ -202,6 +204,54 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (1 << 21))
     with pytest.raises(FleetError, match="is larger than 1 MiB"):
         load_fleet(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("name: a\nssh: \x07\n", "-:2: is not YAML: it holds the control character 0x07"),
+        ("[" * 100_000, "-: is nested too deeply"),
+        ("name: 2026-13-45\n", "month must be in 1..12"),
+    ],
+)
+def test_what_the_yaml_parser_stumbles_over_is_refused(text: str, what: str) -> None:
+    with pytest.raises(FleetError) as refusal:
+        parse_fleet(text, source="-")
+    assert what in str(refusal.value)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_damage_to_a_file_ends_in_a_fleet_or_in_a_refusal_with_fixes(seed: int) -> None:
+    rng = random.Random(seed)
+    lines = (FLEETS / "good" / "every-key.yaml").read_text(encoding="utf-8").splitlines()
+    damage = [
+        "null",
+        "[]",
+        "{}",
+        "-1",
+        "1e9",
+        "true",
+        "&a",
+        "*a",
+        "!x",
+        "\t",
+        "é",
+        "x: y",
+        "- z",
+        "2026-13-45",
+        "\0",
+        "? x",
+    ]
+    for _ in range(rng.randint(1, 3)):
+        line = rng.randrange(len(lines))
+        start = rng.randrange(len(lines[line]) + 1)
+        lines[line] = lines[line][:start] + rng.choice(damage) + lines[line][start + rng.randint(0, 12) :]
+    problems: Sequence[Problem] = ()
+    try:
+        parse_fleet("\n".join(lines), source="-")
+    except FleetError as refusal:
+        problems = refusal.problems
+    assert all(problem.fix for problem in problems)
 
 
 def test_loading_a_fleet_starts_no_cdk() -> None:
