@@ -16,7 +16,15 @@ _NOISE = re.compile(
     r"|(?:Terraform|OpenTofu) has been successfully initialized|You may now begin working with "
     r"|any changes that are required for your infrastructure|should now work\."
     r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
+    r"|- (?:Reusing|Using) previous|- Finding |- Installing |- Installed "
+    r"|\S+ \([^)]*\): Provisioning with "
+    # What a remote-exec says of its connection before its script says anything.
+    r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Connecting to remote|Connected!|Using configured bastion"
+    r"|  (?:Host|User|Password|Private key|Certificate|SSH Agent|Checking Host Key|Target Platform): )"
 )
+_LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default - ")
+_STEP = re.compile(r"\S+\.\S+ \((?P<path>[^)]+)\)(?: \((?P<script>(?:remote|local)-exec)\))?: (?P<what>.*)")
+_ID = re.compile(r" \[id=[^]]*\]$")
 _PLAN_BEGINS = re.compile(r"(?:Terraform|OpenTofu) (?:used the selected providers|will perform the following)")
 _PLAN_ENDS = re.compile(r"Plan: |Changes to Outputs:|No changes\.")
 _FAILED_RESOURCE = re.compile(r"\s*with (?P<address>\S+)(?: \([^)]*\))?,$")
@@ -44,12 +52,19 @@ class Readable:
             self._in_plan = True
         if _PLAN_ENDS.match(text):
             self._in_plan = False
-        return None if self._in_plan and not self._with_plan else text
+        if self._in_plan and not self._with_plan:
+            return None
+        step = _STEP.fullmatch(text)
+        if step is None:
+            return text
+        # The path in the stack says what Terraform's address says, and without hashes.
+        says = f"| {step['what']}" if step["script"] else _ID.sub("", step["what"])
+        return f"{step['path']}: {says}"
 
 
 def without_frame(line: str) -> str:
     """The line without colours, without the stack's name or the spaces that cdktf puts before it, and without boxes."""
-    text = _COLOUR.sub("", line).rstrip()
+    text = _LOG_PREFIX.sub("", _COLOUR.sub("", line).rstrip())
     for frame in (f"{STACK}  ", " " * (len(STACK) + 2)):
         text = text.removeprefix(frame)
     return text.strip("╷╵").removeprefix("│ ").removeprefix("│").rstrip()

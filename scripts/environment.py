@@ -7,7 +7,16 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.checkout import ENV_FILE, LAB_TERRAFORM_CONFIG, NODE_BIN, NODE_MODULES, TERRAFORM_DATA, VENV, is_lab_fleet, shown
+from scripts.checkout import (
+    ENV_FILE,
+    LAB_TERRAFORM_CONFIG,
+    NODE_BIN,
+    NODE_MODULES,
+    TERRAFORM_DATA,
+    VENV,
+    is_lab_fleet,
+    shown,
+)
 
 
 def project_variables(*, fleet: Path) -> dict[str, str]:

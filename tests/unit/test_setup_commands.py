@@ -24,8 +24,13 @@ edge-gpu  + create
             # terraform_data.gpu-1_install (gpu-1/install) will be created
           Plan: 1 to add, 0 to change, 0 to destroy.
           terraform_data.gpu-1_install (gpu-1/install): Creating...
+          terraform_data.gpu-1_install (gpu-1/install): Provisioning with 'remote-exec'...
+          terraform_data.gpu-1_install (gpu-1/install) (remote-exec): Connecting to remote host via SSH...
+          terraform_data.gpu-1_install (gpu-1/install) (remote-exec):   Private key: true
+          terraform_data.gpu-1_install (gpu-1/install) (remote-exec): Connected!
           terraform_data.gpu-1_install (gpu-1/install) (remote-exec): gpu-1: expected 2 GPUs, seen 1
           terraform_data.gpu-2_install (gpu-2/install) (remote-exec): gpu-2: all is well
+          terraform_data.gpu-2_install (gpu-2/install): Creation complete after 2s [id=36407d4b-929a]
 edge-gpu  Warning: something old
 
           It is old.
@@ -96,12 +101,19 @@ def test_an_error_in_a_box_is_read_like_one_without() -> None:
 
 def test_a_deploy_shows_steps_without_frames_and_leaves_the_plan_to_its_log() -> None:
     readable = Readable(with_plan=False)
-    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()[:10]) if text is not None]
+    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()[:16]) if text is not None]
     assert shown == [
         "Plan: 1 to add, 0 to change, 0 to destroy.",
-        "terraform_data.gpu-1_install (gpu-1/install): Creating...",
-        "terraform_data.gpu-1_install (gpu-1/install) (remote-exec): gpu-1: expected 2 GPUs, seen 1",
+        "gpu-1/install: Creating...",
+        "gpu-1/install: | gpu-1: expected 2 GPUs, seen 1",
+        "gpu-2/install: | gpu-2: all is well",
+        "gpu-2/install: Creation complete after 2s",
     ]
+
+
+def test_what_the_app_says_is_shown_without_cdktfs_log_prefix() -> None:
+    line = "[2026-11-24T07:48:48.968] [ERROR] default - WARNING plain http"
+    assert Readable(with_plan=False)(line) == "WARNING plain http"
 
 
 def test_a_diff_shows_the_plan() -> None:
