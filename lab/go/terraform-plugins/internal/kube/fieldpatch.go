@@ -161,7 +161,7 @@ func (f fieldPatch) remove(ctx context.Context, state Object) error {
 }
 
 // metadataPatch is kubernetes_labels or kubernetes_annotations.
-func metadataPatch(client *client, owned string) plugin.Resource {
+func metadataPatch(client *client, owned string) fieldPatch {
 	return fieldPatch{
 		client: client,
 		owned:  owned,
@@ -191,7 +191,7 @@ func metadataPatch(client *client, owned string) plugin.Resource {
 			}
 			return kept
 		},
-	}.resource()
+	}
 }
 
 // nodeTaint is kubernetes_node_taint.
@@ -228,7 +228,7 @@ func nodeTaint(client *client) plugin.Resource {
 			return kept
 		},
 	}.resource()
-	resource.Validate = checkTaints
+	resource.Validate, resource.ForceNew = checkTaints, []string{"metadata"}
 	return resource
 }
 

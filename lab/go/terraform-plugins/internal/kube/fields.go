@@ -16,9 +16,24 @@ var (
 	fieldCache sync.Map
 	// irregular are the attributes whose names no rule leads to.
 	irregular = map[string]string{
-		"DaemonSetSpec.strategy": "updateStrategy",
+		"DaemonSetSpec.strategy":               "updateStrategy",
+		"RBDVolumeSource.ceph_monitors":        "monitors",
+		"RBDVolumeSource.rbd_image":            "image",
+		"RBDVolumeSource.rbd_pool":             "pool",
+		"RBDVolumeSource.rados_user":           "user",
+		"GlusterfsVolumeSource.endpoints_name": "endpoints",
+		"AzureDiskVolumeSource.data_disk_uri":  "diskURI",
 	}
 )
+
+// ownSettings are a resource's attributes that are the plugin's own, without a field in any Kubernetes object, and
+// secret data, which has its own way to the API.
+var ownSettings = map[string]bool{
+	"id": true, "timeouts": true, "wait_for_completion": true, "wait_for_rollout": true, "wait_for_load_balancer": true,
+	"wait_for_default_service_account": true, "wait_for_service_account_token": true, "target_state": true,
+	"default_secret_name": true, "binary_data": true, "binary_data_wo": true, "binary_data_wo_revision": true,
+	"data_wo": true, "data_wo_revision": true, "status": true,
+}
 
 // fieldOf finds the API field behind an attribute: "image_pull_secrets" is imagePullSecrets, "container" is
 // containers, "host_pid" is hostPID. The Kubernetes types themselves are the table.

@@ -29,13 +29,15 @@ type objects struct {
 
 func (o *objects) resource() plugin.Resource {
 	defaults := map[string]any{}
+	forceNew := append([]string{"metadata.name", "metadata.generate_name"}, o.kind.forceNew...)
 	if o.kind.namespaced {
 		defaults["metadata.namespace"] = "default"
+		forceNew = append(forceNew, "metadata.namespace")
 	}
 	maps.Copy(defaults, o.kind.defaults)
 	resource := plugin.Resource{
 		Defaults: defaults,
-		ForceNew: append([]string{"metadata.name", "metadata.generate_name", "metadata.namespace"}, o.kind.forceNew...),
+		ForceNew: forceNew,
 		Volatile: []string{"metadata.resource_version", "metadata.generation"},
 		Timeouts: o.kind.timeouts,
 		Validate: func(config Object) []error { return validate(config) },
@@ -52,7 +54,12 @@ func (o *objects) resource() plugin.Resource {
 
 // desired is the API object that a planned value asks for.
 func (o *objects) desired(planned, config Object) (*unstructured.Unstructured, error) {
-	content, err := toAPI(planned, o.kind.structure)
+	settings := maps.Clone(planned)
+	maps.DeleteFunc(settings, func(name string, _ any) bool {
+		_, isField := fieldOf(o.kind.structure, name)
+		return ownSettings[name] && !isField // binary_data is a config map's field and a secret's own setting
+	})
+	content, err := toAPI(settings, o.kind.structure)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 func Plugin(schemas *schema.Provider) *plugin.Plugin {
 	connection := &client{}
 	resources := map[string]plugin.Resource{
-		"kubernetes_labels":      metadataPatch(connection, "labels"),
-		"kubernetes_annotations": metadataPatch(connection, "annotations"),
+		"kubernetes_labels":      metadataPatch(connection, "labels").resource(),
+		"kubernetes_annotations": metadataPatch(connection, "annotations").resource(),
 		"kubernetes_node_taint":  nodeTaint(connection),
 	}
 	for name, kind := range kinds {

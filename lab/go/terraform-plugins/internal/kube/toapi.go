@@ -25,16 +25,12 @@ var (
 	bytesType       = reflect.TypeFor[[]byte]()
 )
 
-// toAPI turns a block into the JSON of a Kubernetes structure. Attributes without a field there (wait_for_completion,
-// timeouts, computed ids) are left out; so are empty texts, which mean "not set" to this plugin.
+// toAPI turns a block into the JSON of a Kubernetes structure. Empty texts are left out: they mean "not set" to this
+// plugin. A setting without a field there is an error, so that none is ever dropped in silence.
 func toAPI(block Object, structure reflect.Type) (map[string]any, error) {
 	converted := map[string]any{}
 	for name, value := range block {
-		field, ok := fieldOf(structure, name)
-		if !ok || value == nil {
-			continue
-		}
-		item, err := toAPIValue(value, field.kind)
+		item, field, err := toAPIField(name, value, structure)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -43,6 +39,18 @@ func toAPI(block Object, structure reflect.Type) (map[string]any, error) {
 		}
 	}
 	return converted, nil
+}
+
+func toAPIField(name string, value any, structure reflect.Type) (any, apiField, error) {
+	field, found := fieldOf(structure, name)
+	if found {
+		item, err := toAPIValue(value, field.kind)
+		return item, field, err
+	}
+	if items, isList := value.([]any); value == nil || value == "" || value == tfvalue.Unknown || (isList && len(items) == 0) {
+		return nil, field, nil
+	}
+	return nil, field, fmt.Errorf("Kubernetes' %s has no such field, so this stand-in cannot set it", structure.Name())
 }
 
 func toAPIValue(value any, kind reflect.Type) (any, error) {
