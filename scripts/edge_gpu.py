@@ -131,7 +131,9 @@ def _run(
     if outcome.exit_code != 0:
         raise CommandError(
             f"{title} failed after {outcome.seconds:.0f} s with exit code {outcome.exit_code} "
-            f"(all of its output: {shown(outcome.log)})\n" + "\n".join(f"  {line}" for line in cause(outcome.lines))
+            f"(all of its output: {shown(outcome.log)})"
+            # Without a filter its last words are on the screen already.
+            + ("" if readable is None else "".join(f"\n  {line}" for line in cause(outcome.lines)))
         )
     progress.note(f"ok    {title}: {outcome.seconds:.0f} s")
     return outcome
