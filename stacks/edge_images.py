@@ -95,6 +95,8 @@ class EdgeImagesStack(TerraformStack):
         )
 
     def _image(self, choice: Choice, *, where: str) -> ContainerImage:
+        if isinstance(choice, GpuCheckChoice) and self.node.try_find_child("gpu-check") is not None:
+            raise ValueError(f"{where}: gpu-check is listed twice; keep one")
         if isinstance(choice, CudaBaseChoice):
             return self._cuda_base(choice.variant)
         if isinstance(choice, Ros2HumbleChoice):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Exits 0 when the folder given holds nvml-list and vectoradd; the latter needs no CUDA library at run time.
+# Exits 0 when the folder given holds nvml-list and vectoradd; the latter needs no library but glibc and the driver.
 set -eu
 : "${CUDA_ARCHITECTURES:?}" "${1:?usage: compile.sh FOLDER}"
 
@@ -13,4 +13,6 @@ for architecture in $CUDA_ARCHITECTURES; do
 done
 output=$1
 shift
-nvcc -O2 -cudart static "$@" -gencode "arch=compute_$last,code=compute_$last" -o "$output" vectoradd.cu
+# The GNU runtime goes in too: the final stage need not have the compiler's.
+nvcc -O2 -cudart static -Xcompiler=-static-libstdc++,-static-libgcc "$@" \
+    -gencode "arch=compute_$last,code=compute_$last" -o "$output" vectoradd.cu
