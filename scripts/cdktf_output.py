@@ -12,11 +12,9 @@ SCRIPT_LINES = 12
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NOISE = re.compile(
-    r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? deploying|Initializing |- \S+ is built in to "
-    r"|(?:Terraform|OpenTofu) has been successfully initialized|You may now begin working with "
-    r"|any changes that are required for your infrastructure|should now work\."
+    r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? deploying"
+    r"|You may now begin working with |any changes that are required for your infrastructure|should now work\."
     r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
-    r"|- (?:Reusing|Using) previous|- Finding |- Installing |- Installed "
     r"|\S+ \([^)]*\): Provisioning with "
     # What a remote-exec says of its connection before its script says anything.
     r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Connecting to remote|Connected!|Using configured bastion"
@@ -25,8 +23,12 @@ _NOISE = re.compile(
 _LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default - ")
 _STEP = re.compile(r"\S+\.\S+ \((?P<path>[^)]+)\)(?: \((?P<script>(?:remote|local)-exec)\))?: (?P<what>.*)")
 _ID = re.compile(r" \[id=[^]]*\]$")
+_INIT_BEGINS = re.compile(r"Initializing (?:the backend|provider plugins)")
+_INIT_ENDS = re.compile(r"(?:Terraform|OpenTofu) has been successfully initialized")
 _PLAN_BEGINS = re.compile(r"(?:Terraform|OpenTofu) (?:used the selected providers|will perform the following)")
-_PLAN_ENDS = re.compile(r"Plan: |Changes to Outputs:|No changes\.")
+_PLAN_ENDS = re.compile(r"Plan: |No changes\.")
+_OUTPUTS_BEGIN = re.compile(r"Outputs:$|Changes to Outputs:$")
+_ALWAYS_SHOWN = re.compile(r"Error: |Invoking (?:Terraform|OpenTofu) CLI failed")
 _FAILED_RESOURCE = re.compile(r"\s*with (?P<address>\S+)(?: \([^)]*\))?,$")
 _SCRIPT_SAYS = re.compile(r"(?P<address>\S+)(?: \([^)]*\))? \((?:remote|local)-exec\): (?P<text>.*)")
 _PLACE_IN_JSON = re.compile(r"\s*(?:on cdk\.tf\.json line|\d+:\s)")
@@ -35,31 +37,37 @@ _PLACE_IN_JSON = re.compile(r"\s*(?:on cdk\.tf\.json line|\d+:\s)")
 class Readable:
     """Turns each line that cdktf prints into what a reader needs, or None.
 
+    Initialising is left out, and so are outputs, which cdktf prints twice and the report shows as a table.
+
     Args:
-        with_plan: keep the plan's text. A deploy's is in its log.
+        with_plan: keep the plan's text and the changes of outputs. A deploy's are in its log.
     """
 
     def __init__(self, *, with_plan: bool) -> None:
         self._with_plan = with_plan
-        self._in_plan = False
+        self._hidden = False
 
     def __call__(self, line: str) -> str | None:
         """The readable line; None when it says nothing new."""
         text = without_frame(line)
         if not text or _NOISE.match(text.lstrip()):
             return None
-        if _PLAN_BEGINS.match(text):
-            self._in_plan = True
-        if _PLAN_ENDS.match(text):
-            self._in_plan = False
-        if self._in_plan and not self._with_plan:
+        if _INIT_ENDS.match(text):
+            self._hidden = False
             return None
+        if _PLAN_ENDS.match(text) or _ALWAYS_SHOWN.match(text):
+            self._hidden = False
         step = _STEP.fullmatch(text)
-        if step is None:
-            return text
-        # The path in the stack says what Terraform's address says, and without hashes.
-        says = f"| {step['what']}" if step["script"] else _ID.sub("", step["what"])
-        return f"{step['path']}: {says}"
+        if step is not None:
+            self._hidden = False
+            # The path in the stack says what Terraform's address says, and without hashes.
+            says = f"| {step['what']}" if step["script"] else _ID.sub("", step["what"])
+            return f"{step['path']}: {says}"
+        if _INIT_BEGINS.match(text):
+            self._hidden = True
+        if not self._with_plan and (_PLAN_BEGINS.match(text) or _OUTPUTS_BEGIN.match(text)):
+            self._hidden = True
+        return None if self._hidden else text
 
 
 def without_frame(line: str) -> str:

@@ -17,6 +17,8 @@ from scripts.process import Outcome, run_shown
 FAILED_DEPLOY = """\
 ⠋  Synthesizing
 edge-gpu  Initializing the backend...
+edge-gpu  - Installed hashicorp/helm v3.1.1 (unauthenticated)
+          Warning: Incomplete lock file information for providers
           Terraform has been successfully initialized!
 edge-gpu  Terraform used the selected providers to generate the following execution plan.
 edge-gpu  + create
@@ -101,13 +103,29 @@ def test_an_error_in_a_box_is_read_like_one_without() -> None:
 
 def test_a_deploy_shows_steps_without_frames_and_leaves_the_plan_to_its_log() -> None:
     readable = Readable(with_plan=False)
-    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()[:16]) if text is not None]
+    shown = [text for text in map(readable, FAILED_DEPLOY.splitlines()[:18]) if text is not None]
     assert shown == [
         "Plan: 1 to add, 0 to change, 0 to destroy.",
         "gpu-1/install: Creating...",
         "gpu-1/install: | gpu-1: expected 2 GPUs, seen 1",
         "gpu-2/install: | gpu-2: all is well",
         "gpu-2/install: Creation complete after 2s",
+    ]
+
+
+def test_outputs_are_left_to_the_report_and_an_error_after_them_is_not_lost() -> None:
+    lines = [
+        "edge-gpu  Apply complete! Resources: 20 added, 0 changed, 0 destroyed.",
+        "          Outputs:",
+        '          gpu_report = "{}"',
+        "  edge-gpu",
+        "  gpu_report = {}",
+        "Invoking Terraform CLI failed with exit code 1",
+    ]
+    shown = [text for text in map(Readable(with_plan=False), lines) if text is not None]
+    assert shown == [
+        "Apply complete! Resources: 20 added, 0 changed, 0 destroyed.",
+        "Invoking Terraform CLI failed with exit code 1",
     ]
 
 
