@@ -78,7 +78,8 @@ def test_the_cuda_base_is_also_built_on_the_modern_base(engine: Engine, build_im
 def test_ros_is_in_the_commands_environment_without_network(engine: Engine, ros2_humble: str) -> None:
     printed = run(engine, ros2_humble, "sh", "-c", "echo $ROS_STAND_IN $ROS_DISTRO; id -u; pwd")
     assert printed.split() == ["humble", "humble", "1000", "/myROS2"]
-    # rosdep's lists came into the image once, and are readable by the user.
+    assert run(engine, ros2_humble, "sh", "-c", "echo ${ROS_HOME-unset}") == "unset\n", "ROS 2 would log there"
+    # rosdep's lists came into the image once, for the user.
     assert "libstand-in-run1" in run(engine, ros2_humble, "rosdep", "resolve", "stand_in_run")
 
 
@@ -172,6 +173,8 @@ def test_triton_has_ros_2_built_from_source_when_that_is_asked_for(engine: Engin
     )
     assert printed.startswith("/opt/ros/humble/lib/")
     assert run(engine, "triton-22.03-ros2:latest", "id", "-u") == "1000\n"
+    assert "libstand-in-run1" in run(engine, "triton-22.03-ros2:latest", "rosdep", "resolve", "stand_in_run")
+    assert run(engine, "triton-22.03-ros2:latest", "ls", "/opt").split() == ["ros", "ros2-tools"], "no sources"
     # The real packages of the lock file, whose hashes were checked.
     versions = run(engine, "triton-22.03-ros2:latest", "pip", "list", "--format", "freeze")
     assert {"empy==3.3.4", "vcstool==0.3.0", "setuptools==65.7.0", "cmake==3.23.3"} <= set(versions.split())
