@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from constructs_lib.cluster_identity import ClusterIdentity
+from constructs_lib.identity_check import IdentityError
 from stacks.fleet import Fleet, FleetError, load_fleet
 
 PROJECT = Path(__file__).resolve().parent
@@ -27,8 +28,10 @@ def main() -> int:
     identity = ClusterIdentity(edge_folder)
     try:
         identity.verify()
-    except (OSError, ValueError) as error:
-        print(f"{error}\n  fix: python -m stacks.identity {path}", file=sys.stderr)
+    except IdentityError as error:
+        print(error, file=sys.stderr)
+        if not identity.exists():
+            print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
     synthesize(fleet, identity=identity, edge_folder=edge_folder)
     return 0

@@ -8,14 +8,13 @@ from constructs_lib.cdk import Construct
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.k3s_node import K3sNode
 from constructs_lib.k3s_release import K3sRelease
+from constructs_lib.kubeconfig import API_PORT
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, NvidiaContainerToolkit
 from constructs_lib.nvidia_driver import NvidiaDriver
 from constructs_lib.ordering import run_after
 from constructs_lib.preflight import Preflight
 from constructs_lib.remote_step import RemoteStep
-
-API_PORT = 6443
 
 
 class K3sCluster(Construct):

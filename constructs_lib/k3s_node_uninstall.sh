@@ -25,7 +25,12 @@ for shim in $(shims); do
     # shellcheck disable=SC2046 # a list of process ids
     kill -KILL $(tree_of "$shim") 2>/dev/null || true
 done
-wait_until 20 sh -c "! pgrep -f 'address /run/k3s/containerd'" ||
+no_shims() {
+    left=$(shims)
+    echo "$left"
+    [ -z "$left" ]
+}
+wait_until 20 no_shims ||
     fail "containers are still running" "pids $LAST_PROBE did not end after KILL" "reboot the machine and destroy again"
 
 # Deepest first. A mount point that is itself a disk of the machine stays.

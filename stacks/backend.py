@@ -37,6 +37,8 @@ def add_backend(stack: TerraformStack, *, backend: Backend, edge_folder: Path) -
             unlock_address=backend.unlock_address,
         )
     elif isinstance(backend, PgBackendSettings):
-        PgBackend(stack, schema_name=backend.schema_name)
+        # The bindings insist on a connection string, which holds a password; Terraform takes it from PG_CONN_STR.
+        PgBackend(stack, conn_str="", schema_name=backend.schema_name)
+        stack.add_override("terraform.backend.pg.conn_str", None)
     else:
         LocalBackend(stack, path=str(edge_folder / "terraform.tfstate"))
