@@ -1,7 +1,5 @@
 # Each target is one command over scripts/; `make help` lists them.
 PYTHON ?= python3
-FLEET ?= fleets/lab.yaml
-export FLEET
 
 RUN := .venv/bin/python -m scripts.run
 SHELL_SCRIPTS = $(shell git ls-files '*.sh')

@@ -12,15 +12,15 @@ SCRIPT_LINES = 12
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NOISE = re.compile(
-    r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? deploying"
+    r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? (?:deploying|destroying)"
     r"|You may now begin working with |any changes that are required for your infrastructure|should now work\."
     r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
-    r"|\S+ \([^)]*\): Provisioning with "
+    r"|\S+ \([^)]*\): (?:Provisioning with |Refreshing state|Reading)"
     # What a remote-exec says of its connection before its script says anything.
     r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Connecting to remote|Connected!|Using configured bastion"
     r"|  (?:Host|User|Password|Private key|Certificate|SSH Agent|Checking Host Key|Target Platform): )"
 )
-_LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default - ")
+_LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default -(?: |$)")
 _STEP = re.compile(r"\S+\.\S+ \((?P<path>[^)]+)\)(?: \((?P<script>(?:remote|local)-exec)\))?: (?P<what>.*)")
 _ID = re.compile(r" \[id=[^]]*\]$")
 _INIT_BEGINS = re.compile(r"Initializing (?:the backend|provider plugins)")

@@ -15,7 +15,9 @@ _NPM_ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine()
 # Not node_modules/.bin/node: npm 9 makes no link there when two packages, one a machine kind, both offer it.
 NODE_BIN = NODE_MODULES / f"node-linux-{_NPM_ARCHITECTURE}" / "bin"
 ENV_FILE = ROOT / ".env"
-LAB_FLEET = ROOT / "fleets" / "lab.yaml"
+_LAB_NAME = os.environ.get("LAB_NAME") or "edge-gpu-lab"
+# As lab.settings has it; not asked there, because a wrong LAB_NAME must not stop what needs no lab.
+LAB_FLEET = ROOT / ("fleets/lab.yaml" if _LAB_NAME == "edge-gpu-lab" else f"build/{_LAB_NAME}.yaml")
 LAB_TERRAFORM_CONFIG = ROOT / ".edge" / "terraform.rc"
 TERRAFORM_DATA = ROOT / ".edge" / "terraform-data"
 STACK = "edge-gpu"

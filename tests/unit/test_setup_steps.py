@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from lab.progress import Progress
+from lab.settings import load_settings
 from scripts import debian_packages, environment
-from scripts.checkout import LAB_FLEET, LAB_TERRAFORM_CONFIG, NODE_BIN, ROOT, chosen_fleet
+from scripts.checkout import LAB_FLEET, LAB_TERRAFORM_CONFIG, NODE_BIN, ROOT, chosen_fleet, shown
 from scripts.debian_packages import Need, install_missing
 from scripts.errors import SetupError
 from scripts.lock import strip_sources
@@ -103,10 +105,14 @@ def test_the_env_file_puts_our_node_first_and_lets_a_typed_fleet_win(
     monkeypatch.setattr(environment, "ENV_FILE", tmp_path / ".env")
     environment.write_env_file(fleet=LAB_FLEET)
     lines = (tmp_path / ".env").read_text().splitlines()
-    assert 'FLEET="${FLEET:-fleets/lab.yaml}"' in lines
+    assert f'FLEET="${{FLEET:-{shown(LAB_FLEET)}}}"' in lines
     assert f'PATH="{NODE_BIN}:{ROOT}/node_modules/.bin:${{PATH}}"' in lines
     assert f'TF_CLI_CONFIG_FILE="{LAB_TERRAFORM_CONFIG}"' in lines
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_the_lab_and_the_commands_mean_the_same_fleet_file() -> None:
+    assert load_settings(os.environ).fleet_file == LAB_FLEET
 
 
 def test_the_labs_plugins_are_not_used_for_another_fleet() -> None:
