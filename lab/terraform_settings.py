@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.artifacts.terraform_plugins import write_terraform_rc
+from lab.artifacts.terraform_plugins import remove_stale_locks, write_terraform_rc
 from lab.fleet_file import write_if_changed
 from lab.part import Part
 from lab.settings import LabSettings
@@ -19,6 +19,8 @@ def write_terraform_settings(settings: LabSettings, *, plugins: Sequence[Part]) 
     """
     destination = settings.project / ".edge" / "terraform.rc"
     if plugins:
-        write_terraform_rc(mirror=plugins[0].path, destination=destination)
+        mirror = plugins[0].path
+        write_terraform_rc(mirror=mirror, destination=destination)
+        remove_stale_locks(mirror=mirror, stacks=settings.project / "cdktf.out" / "stacks")
     else:
         write_if_changed(destination, "# Written by the lab: Terraform's plugins come from the public registry.\n")

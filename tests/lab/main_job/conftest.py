@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.checkout import LAB_FLEET, ROOT, STACK_DIRECTORY
-from scripts.environment import command_environment
+from scripts.environment import command_environment, project_variables
 from stacks.fleet import Fleet, load_fleet
 
 EDGE = ROOT / ".edge" / "lab"
@@ -41,7 +42,8 @@ def run(argv: list[str], *, fleet: Path = LAB_FLEET) -> Run:
     done = subprocess.run(
         argv,
         cwd=ROOT,
-        env=command_environment(fleet=fleet),
+        # Every fleet file of these tests is on the lab's nodes, and so needs the lab's Terraform settings.
+        env=command_environment(fleet=fleet, base={**os.environ, **project_variables(fleet=LAB_FLEET)}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
