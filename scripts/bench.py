@@ -21,11 +21,13 @@ from typing import Any
 
 from lab.artifacts.command import BuildError, run_command
 from lab.cache import CacheError
-from scripts.bench_figures import TARGETS, Figure, as_text, slowest_steps
+from scripts.bench_figures import TARGETS, Figure, as_text, phases, slowest_steps
+from scripts.cdktf_output import without_frame
 from scripts.checkout import BUILD, LAB_FLEET, ROOT, VENV, chosen_fleet, shown
 from scripts.edge_gpu import lab_up, make_identity, run_cdktf
 from scripts.environment import command_environment
 from scripts.errors import CommandError, SetupError
+from scripts.process import Outcome
 from scripts.terraform import find_terraform
 
 _PYTHON = str(VENV / "bin" / "python")
@@ -88,10 +90,20 @@ def _measure_all(*, runs: int) -> list[Figure]:
     return [
         synth,
         Figure(name="lab_up", value=up.seconds),
-        Figure(name="deploy", value=deploy.seconds, slowest=slowest_steps(deploy.lines)),
-        Figure(name="second_deploy", value=second.seconds, slowest=slowest_steps(second.lines)),
-        Figure(name="destroy", value=destroy.seconds, slowest=slowest_steps(destroy.lines)),
+        _figure("deploy", deploy),
+        _figure("second_deploy", second),
+        _figure("destroy", destroy),
     ]
+
+
+def _figure(name: str, outcome: Outcome) -> Figure:
+    lines = [without_frame(line) for line in outcome.lines]
+    return Figure(
+        name=name,
+        value=outcome.seconds,
+        slowest=slowest_steps(lines),
+        phases=phases(lines, outcome.seconds_at, total_seconds=outcome.seconds),
+    )
 
 
 def _seconds(argv: list[str], *, env: Mapping[str, str]) -> float:
@@ -120,6 +132,7 @@ def _as_json(figures: list[Figure]) -> dict[str, Any]:
                 "elsewhere": TARGETS[figure.name].compared_with,
                 "detail": figure.detail,
                 "slowest": list(figure.slowest),
+                "phases": list(figure.phases),
             }
             for figure in figures
         },

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 
 from scripts.table import render
 
-_DONE_AFTER = re.compile(
-    r"(?P<address>\S+)(?: \([^)]*\))?: (?:Creation|Destruction|Modifications|Read) complete after (?P<time>\S+)"
+_RESOURCE = r"(?P<address>\S+)(?: \((?P<path>[^)]*)\))?: "
+_DONE_AFTER = re.compile(_RESOURCE + r"(?:Creation|Destruction|Modifications|Read) complete after (?P<time>\S+)")
+_APPLIED = r"(?:Apply|Destroy) complete!"
+# Each phase with what is printed when it is over.
+_PHASES = (
+    ("synth", re.compile(r"Initializing the backend")),
+    ("init", re.compile(_RESOURCE + r"(?:Refreshing state|Reading)|\S+ used the selected|Plan: |No changes")),
+    ("plan", re.compile(_RESOURCE + rf"(?:Creating|Destroying|Modifying)\.\.\.|{_APPLIED}")),
+    ("apply", re.compile(_APPLIED)),
 )
 _TIME = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?P<seconds>\d+)s")
 
@@ -54,13 +61,15 @@ class Figure:
         name: its key in TARGETS.
         value: in the target's unit.
         detail: what it was made from.
-        slowest: the steps that took longest, "12 s address", longest first.
+        slowest: the steps that took longest, "12 s path", longest first.
+        phases: cdktf's phases, "3.1 s synth", in their order.
     """
 
     name: str
     value: float
     detail: str = ""
     slowest: Sequence[str] = ()
+    phases: Sequence[str] = ()
 
     @property
     def met(self) -> bool:
@@ -69,7 +78,7 @@ class Figure:
 
 
 def slowest_steps(lines: Iterable[str], *, count: int = 6) -> list[str]:
-    """The steps that Terraform said took longest, as "12 s address".
+    """The steps that Terraform said took longest, as "12 s path".
 
     Args:
         lines: what `cdktf deploy` or `cdktf destroy` printed.
@@ -81,9 +90,27 @@ def slowest_steps(lines: Iterable[str], *, count: int = 6) -> list[str]:
         time = _TIME.fullmatch(match["time"]) if match else None
         if match and time:
             hours, minutes, seconds = (int(part or 0) for part in time.group("hours", "minutes", "seconds"))
-            found.append((hours * 3600 + minutes * 60 + seconds, match["address"]))
+            found.append((hours * 3600 + minutes * 60 + seconds, match["path"] or match["address"]))
     found.sort(key=lambda step: -step[0])
     return [f"{seconds} s {address}" for seconds, address in found[:count] if seconds > 0]
+
+
+def phases(lines: Sequence[str], seconds_at: Sequence[float], *, total_seconds: float) -> list[str]:
+    """How long each of cdktf's phases took, as "3.1 s synth", in their order; the rest is its end.
+
+    Args:
+        lines: what cdktf printed, without frames.
+        seconds_at: when each line came, from the start.
+        total_seconds: how long the command took.
+    """
+    found: list[str] = []
+    begun = 0.0
+    remaining = list(_PHASES)
+    for line, now in zip(lines, seconds_at, strict=True):
+        while remaining and remaining[0][1].match(line):
+            found.append(f"{now - begun:.1f} s {remaining.pop(0)[0]}")
+            begun = now
+    return [*found, f"{total_seconds - begun:.1f} s end"]
 
 
 def as_text(figures: Sequence[Figure]) -> str:
@@ -102,6 +129,7 @@ def as_text(figures: Sequence[Figure]) -> str:
         )
     lines = [render(("WHAT", "HERE", "AT MOST", "MET", "ELSEWHERE"), rows)]
     for figure in figures:
-        if not figure.met and figure.slowest:
-            lines += ["", f"Slowest steps of {TARGETS[figure.name].title}:", *(f"  {step}" for step in figure.slowest)]
+        if not figure.met and (figure.phases or figure.slowest):
+            lines += ["", f"Where the time of {TARGETS[figure.name].title} went: {', '.join(figure.phases)}"]
+            lines += [f"  {step}" for step in figure.slowest]
     return "\n".join(lines)

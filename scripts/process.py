@@ -26,12 +26,14 @@ class Outcome:
         exit_code: 0 when it did what it should.
         seconds: how long it ran.
         lines: all that it printed.
+        seconds_at: for each line, how many seconds after the start it came.
         log: the file that holds the same.
     """
 
     exit_code: int
     seconds: float
     lines: tuple[str, ...]
+    seconds_at: tuple[float, ...]
     log: Path
 
 
@@ -63,6 +65,7 @@ def run_shown(
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     lines: list[str] = []
+    seconds_at: list[float] = []
     # A group of its own: Ctrl-C then reaches the command once, from us, and not once more from the terminal.
     process = subprocess.Popen(
         list(argv),
@@ -88,6 +91,7 @@ def run_shown(
                     for line in process.stdout:
                         text = line.rstrip("\n")
                         lines.append(text)
+                        seconds_at.append(time.monotonic() - started)
                         kept.write(f"{text}\n")
                         shown = text if readable is None else readable(text)
                         if shown is not None:
@@ -104,7 +108,13 @@ def run_shown(
         if process.poll() is None:
             _signal(process, signal.SIGKILL)
             process.wait()
-    return Outcome(exit_code=exit_code, seconds=time.monotonic() - started, lines=tuple(lines), log=log)
+    return Outcome(
+        exit_code=exit_code,
+        seconds=time.monotonic() - started,
+        lines=tuple(lines),
+        seconds_at=tuple(seconds_at),
+        log=log,
+    )
 
 
 class _Silence:

@@ -42,20 +42,26 @@ def sync_venv(*, pipenv: Path, progress: Progress) -> None:
     Raises:
         BuildError: pipenv failed; with its last lines.
     """
-    stamp = content_key(f"{sys.version_info.major}.{sys.version_info.minor}", ROOT / "Pipfile.lock")
-    if _STAMP.is_file() and _STAMP.read_text() == stamp and (VENV / "bin" / "python").exists():
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = f"{version} {content_key(ROOT / 'Pipfile.lock')}"
+    found = _STAMP.read_text() if _STAMP.is_file() and (VENV / "bin" / "python").exists() else ""
+    if found == wanted:
         return
     with progress.step("Install Python packages from Pipfile.lock"):
-        # Not on top of what another lock file installed: a package that is no longer listed must not linger.
-        shutil.rmtree(VENV, ignore_errors=True)
-        run_command([sys.executable, "-m", "venv", VENV], timeout_seconds=120)
-        run_command(
-            [pipenv / "bin" / "python", "-m", "pipenv", "sync", "--dev"],
-            cwd=ROOT,
-            env=pipenv_environment(),
-            timeout_seconds=1800,
-        )
-        _STAMP.write_text(stamp)
+        # What was whole for another lock file is brought up to this one; anything else is made anew.
+        if found.startswith(f"{version} "):
+            _STAMP.unlink()
+        else:
+            shutil.rmtree(VENV, ignore_errors=True)
+            run_command([sys.executable, "-m", "venv", VENV], timeout_seconds=120)
+        for arguments in (["sync", "--dev"], ["clean"]):
+            run_command(
+                [pipenv / "bin" / "python", "-m", "pipenv", *arguments],
+                cwd=ROOT,
+                env=pipenv_environment(),
+                timeout_seconds=1800,
+            )
+        _STAMP.write_text(wanted)
 
 
 def pipenv_environment() -> dict[str, str]:
