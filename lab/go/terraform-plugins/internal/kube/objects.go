@@ -264,6 +264,11 @@ func (o *objects) importID(ctx context.Context, id string) (Object, error) {
 	if timeouts, ok := o.block.Blocks["timeouts"]; ok && timeouts.Nesting == "single" {
 		state["timeouts"] = nil
 	}
+	for path, value := range o.kind.defaults {
+		if !strings.Contains(path, ".") && state[path] == nil {
+			state[path] = value
+		}
+	}
 	hideInternal(state)
 	return state, nil
 }
