@@ -23,6 +23,7 @@ _END_TIMEOUT_SECONDS = 15.0
 _LOG_LINES_SHOWN = 15
 _ADMIN_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _PID_FILE = Path("/var/run/docker.pid")
+_SYSTEMD = Path("/run/systemd/system")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def start_engine(*, answers: Callable[[], bool], progress: Progress) -> None:
         if answers():
             return
     with progress.step("Docker engine: start"):
-        if Path("/run/systemd/system").is_dir():
+        if _SYSTEMD.is_dir():
             _start_by_systemd(answers=answers)
         else:
             _start_here(answers=answers, search_path=search_path, progress=progress)

@@ -27,7 +27,7 @@ def fleet_text(settings: LabSettings, *, nodes: Sequence[ReadyNode], site: Site)
         site: where the nodes get K3s, the toolkit, the chart and the images.
     """
     fleet = {
-        "name": "lab" if settings.is_default else settings.name[:30].rstrip("-"),
+        "name": settings.fleet_name,
         "ssh": {"user": SSH_USER, "private_key_path": str(settings.private_key)},
         "nodes": [
             {

@@ -17,9 +17,7 @@ def set_aside_state(settings: LabSettings) -> Path | None:
     Returns:
         the state's new name, None when there was nothing to rename.
     """
-    if not settings.is_default:
-        return None
-    state = settings.project / ".edge" / "lab" / "terraform.tfstate"
+    state = settings.project / ".edge" / settings.fleet_name / "terraform.tfstate"
     try:
         resources = json.loads(state.read_text()).get("resources")
     except (OSError, ValueError, AttributeError):

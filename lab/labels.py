@@ -8,6 +8,8 @@ LAB = "edge-gpu-lab.lab"
 NODE = "edge-gpu-lab.node"
 ROLE = "edge-gpu-lab.role"
 GPUS = "edge-gpu-lab.gpus"
+# The checkout whose key and fleet file go with a node.
+CHECKOUT = "edge-gpu-lab.checkout"
 # What a container was made from, as a content key: another key is another container.
 MADE_FROM = "edge-gpu-lab.made-from"
 
@@ -19,7 +21,13 @@ def lab_labels(settings: LabSettings) -> dict[str, str]:
 
 def node_labels(settings: LabSettings, node: LabNode) -> dict[str, str]:
     """Labels of a node's container and volumes."""
-    return {**lab_labels(settings), NODE: node.name, ROLE: node.role, GPUS: str(node.gpus)}
+    return {
+        **lab_labels(settings),
+        NODE: node.name,
+        ROLE: node.role,
+        GPUS: str(node.gpus),
+        CHECKOUT: str(settings.project),
+    }
 
 
 def lab_filter(settings: LabSettings) -> dict[str, str | list[str] | bool]:

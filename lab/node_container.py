@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.types import EndpointConfig, Mount
 
-from lab.artifacts.stand_in_driver import StandInGpu, driver_node_files, stand_in_gpus
+from lab.artifacts.stand_in_driver import driver_node_files, stand_in_gpus
 from lab.cache import content_key
 from lab.container_files import ContainerFile, put_files, tree_files
 from lab.labels import MADE_FROM, NODE, lab_filter, node_labels
 from lab.settings import LabNode, LabSettings
 
-_RECIPE = Path(__file__)
+# The first of the engine's interfaces that knows a container's own cgroup namespace; Docker 20.10 brought it.
+_API_VERSION = "1.41"
 # uid of the image's user `edge`, the first that useradd gives.
 _SSH_USER_ID = 1000
 _KERNEL_MODULES = Path("/lib/modules")
@@ -45,8 +47,8 @@ class NodeParts:
 
 def made_from(settings: LabSettings, node: LabNode, *, parts: NodeParts) -> str:
     """The content key of everything that a node's container is made from; the SSH key can change without it."""
-    gpus = [str(parts.driver.name), *sorted(driver_node_files(_gpus(node)).items())] if node.gpus else []
-    return content_key(_RECIPE, parts.image, repr((settings.name, node, gpus)), ",".join(_missing_capabilities()))
+    files = {name: (file.mode, file.owner, file.content) for name, file in _node_files(node, parts=parts).items()}
+    return content_key(json.dumps(_options(settings, node, parts=parts), sort_keys=True), repr(sorted(files.items())))
 
 
 def create_node(client: docker.DockerClient, settings: LabSettings, node: LabNode, *, parts: NodeParts) -> Container:
@@ -57,33 +59,13 @@ def create_node(client: docker.DockerClient, settings: LabSettings, node: LabNod
     remove_node(client, settings, node.name)
     for volume in _VOLUMES:
         client.volumes.create(_volume(settings, node.name, volume), labels=node_labels(settings, node))
-    mounts = [
-        Mount(target=target, source=_volume(settings, node.name, volume), type="volume")
-        for volume, target in _VOLUMES.items()
-    ]
-    if _KERNEL_MODULES.is_dir():
-        mounts.append(Mount(target=str(_KERNEL_MODULES), source=str(_KERNEL_MODULES), type="bind", read_only=True))
     container = client.containers.create(
-        parts.image,
-        name=settings.container(node),
-        hostname=node.name,
+        **_options(settings, node, parts=parts),
         labels={**node_labels(settings, node), MADE_FROM: made_from(settings, node, parts=parts)},
-        network=settings.name,
-        networking_config={
-            settings.name: EndpointConfig(client.api.api_version, ipv4_address=node.address, aliases=[node.name])
-        },
-        cap_add=["ALL"],
-        cap_drop=_missing_capabilities(),
-        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
-        device_cgroup_rules=["a *:* rwm"],
-        # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
-        cgroupns="private",
-        mounts=mounts,
-        tmpfs={"/run": _RUN_OPTIONS, "/run/lock": "", "/tmp": "exec"},
-        # A node that reboots comes back; one that `docker stop` ended, or the machine's own reboot, does not.
-        restart_policy={"Name": "on-failure", "MaximumRetryCount": 0},
     )
-    put_files(container, _node_files(node, parts=parts))
+    # The image's is empty: systemd would make it from what the containers of one host have in common.
+    machine_id = ContainerFile(f"{uuid.uuid4().hex}\n".encode(), mode=0o444)
+    put_files(container, {**_node_files(node, parts=parts), "etc/machine-id": machine_id})
     put_authorized_keys(container, parts.authorized_keys)
     container.start()
     return container
@@ -104,21 +86,45 @@ def remove_node(client: docker.DockerClient, settings: LabSettings, name: str) -
             volume.remove()
 
 
+def _options(settings: LabSettings, node: LabNode, *, parts: NodeParts) -> dict[str, Any]:
+    """What the engine is told about the container, but its labels."""
+    mounts = [
+        Mount(target=target, source=_volume(settings, node.name, volume), type="volume")
+        for volume, target in _VOLUMES.items()
+    ]
+    if _KERNEL_MODULES.is_dir():
+        mounts.append(Mount(target=str(_KERNEL_MODULES), source=str(_KERNEL_MODULES), type="bind", read_only=True))
+    return {
+        "image": parts.image,
+        "name": settings.container(node),
+        "hostname": node.name,
+        "network": settings.name,
+        "networking_config": {
+            settings.name: EndpointConfig(_API_VERSION, ipv4_address=node.address, aliases=[node.name])
+        },
+        "cap_add": ["ALL"],
+        "cap_drop": _missing_capabilities(),
+        "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+        "device_cgroup_rules": ["a *:* rwm"],
+        # The node's cgroups are a tree of its own, so no kubelet sees, and tidies up, the pods of another node.
+        "cgroupns": "private",
+        "mounts": mounts,
+        "tmpfs": {"/run": _RUN_OPTIONS, "/run/lock": "", "/tmp": "exec"},
+        # A node that reboots comes back; one that `docker stop` ended, or the machine's own reboot, does not.
+        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": 0},
+    }
+
+
 def _volume(settings: LabSettings, node: str, volume: str) -> str:
     return f"{settings.name}-{node}-{volume}"
 
 
-def _gpus(node: LabNode) -> list[StandInGpu]:
-    return stand_in_gpus(node=node.name, count=node.gpus)
-
-
-def _node_files(node: LabNode, *, parts: NodeParts) -> Mapping[str, ContainerFile]:
-    # The image's is empty: systemd would make it from what the containers of one host have in common.
-    files = {"etc/machine-id": ContainerFile(f"{uuid.uuid4().hex}\n".encode(), mode=0o444)}
-    if node.gpus:
-        files |= tree_files(parts.driver)
-        files |= {name: ContainerFile(text.encode()) for name, text in driver_node_files(_gpus(node)).items()}
-    return files
+def _node_files(node: LabNode, *, parts: NodeParts) -> dict[str, ContainerFile]:
+    """The files that a node has over the common image."""
+    if not node.gpus:
+        return {}
+    texts = driver_node_files(stand_in_gpus(node=node.name, count=node.gpus))
+    return {**tree_files(parts.driver), **{name: ContainerFile(text.encode()) for name, text in texts.items()}}
 
 
 def _missing_capabilities() -> list[str]:

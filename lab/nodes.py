@@ -13,13 +13,14 @@ from docker.models.containers import Container
 
 from lab.container_files import read_file
 from lab.errors import LabError
-from lab.labels import MADE_FROM
+from lab.labels import CHECKOUT, MADE_FROM
 from lab.node_container import NodeParts, create_node, made_from, put_authorized_keys
 from lab.settings import LabNode, LabSettings
 
 _SSH_TIMEOUT_SECONDS = 60.0
 _SSH_ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 1.0
 # Terraform's SSH asks for this one before ed25519, so the fleet file pins it.
 _HOST_KEY = "/etc/ssh/ssh_host_ecdsa_key.pub"
 
@@ -53,7 +54,7 @@ def ensure_node(client: docker.DockerClient, settings: LabSettings, node: LabNod
     reason = ""
     try:
         container = client.containers.get(settings.container(node))
-        reason = _replace_reason(container, made_from(settings, node, parts=parts))
+        reason = _replace_reason(container, settings, made_from(settings, node, parts=parts))
     except NotFound:
         container = None
     try:
@@ -92,28 +93,40 @@ def output_of(container: Container, *argv: str) -> str:
     return said.decode(errors="replace")
 
 
-def _replace_reason(container: Container, wanted: str) -> str:
+def _replace_reason(container: Container, settings: LabSettings, wanted: str) -> str:
     """Why a container that is there cannot stay; empty when it can."""
     # Its files come before its first start, so one that never started may lack some.
     if container.attrs["State"]["StartedAt"].startswith("0001-"):
         return "an earlier run did not finish it"
     if container.status in ("dead", "removing"):
         return f"the engine says that it is {container.status}"
+    owner = container.labels.get(CHECKOUT)
+    if owner != str(settings.project):
+        # That one's cluster has secrets which this checkout does not know.
+        return f"it was of the checkout {owner}; LAB_NAME and LAB_SUBNET make labs that live side by side"
     if container.labels.get(MADE_FROM) != wanted:
         return "its image, its GPUs or its settings changed"
     return ""
 
 
 def _wait_for_ssh(container: Container, node: LabNode) -> None:
-    deadline = time.monotonic() + _SSH_TIMEOUT_SECONDS
+    started = time.monotonic()
+    next_look = started + _LOOK_SECONDS
     while not ssh_answers(node.address):
-        if time.monotonic() > deadline:
-            container.reload()
+        now = time.monotonic()
+        if now > started + _SSH_TIMEOUT_SECONDS:
             raise LabError(
-                f"node {node.name}: no SSH server answers at {node.address}:22 after {_SSH_TIMEOUT_SECONDS:.0f} s"
-                f" (container {container.status}). Can this machine reach the engine's network? The node says:\n"
-                f"{_words_of(container)}"
+                f"node {node.name}: no SSH server answers at {node.address}:22 after {_SSH_TIMEOUT_SECONDS:.0f} s. Can"
+                f" this machine reach the engine's network? The node says:\n{_words_of(container)}"
             )
+        if now > next_look:
+            next_look = now + _LOOK_SECONDS
+            container.reload()
+            if container.status not in ("running", "restarting"):
+                raise LabError(
+                    f"node {node.name}: its container is {container.status}; see docker logs {container.name}. It"
+                    f" says:\n{_words_of(container)}"
+                )
         time.sleep(_POLL_SECONDS)
 
 

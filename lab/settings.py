@@ -78,9 +78,9 @@ class LabSettings:
         return f"{self.name}-site"
 
     @property
-    def is_default(self) -> bool:
-        """Whether it is the lab that fleets/lab.yaml describes; others leave that file alone."""
-        return self.name == _DEFAULT_NAME
+    def fleet_name(self) -> str:
+        """Its name in the fleet file, and that of its folder below .edge/."""
+        return "lab" if self.name == _DEFAULT_NAME else self.name[:30].rstrip("-")
 
     @property
     def private_key(self) -> Path:
@@ -90,7 +90,7 @@ class LabSettings:
     @property
     def fleet_file(self) -> Path:
         """What `lab up` writes: fleets/lab.yaml, or a file under build/ for a lab of another name."""
-        return self.project / ("fleets/lab.yaml" if self.is_default else f"build/{self.name}.yaml")
+        return self.project / ("fleets/lab.yaml" if self.name == _DEFAULT_NAME else f"build/{self.name}.yaml")
 
     @property
     def parts_file(self) -> Path:

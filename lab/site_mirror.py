@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -26,6 +25,7 @@ _REPOSITORY = "edge-gpu-lab/site"
 _ARCHIVE = "site.tar"
 _COMMAND = ("/busybox", "httpd", "-f", "-p", "80", "-h", "/site")
 _ANSWER_TIMEOUT_SECONDS = 20.0
+_ONE_ANSWER_SECONDS = 2.0
 
 
 def ensure_site_mirror(
@@ -61,9 +61,7 @@ def ensure_site_mirror(
                 labels={**lab_labels(settings), MADE_FROM: wanted},
                 network=settings.name,
                 networking_config={
-                    settings.name: EndpointConfig(
-                        client.api.api_version, ipv4_address=settings.site_address, aliases=["site"]
-                    )
+                    settings.name: EndpointConfig("1.41", ipv4_address=settings.site_address, aliases=["site"])
                 },
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
@@ -72,12 +70,15 @@ def ensure_site_mirror(
             )
         if container.status != "running":
             container.start()
+        elif not _serves(settings, directory):
+            # A mount stays with the folder that it was made for, even when that is removed and built again.
+            container.restart(timeout=0)
     except APIError as error:
         with contextlib.suppress(APIError):
             if container is not None:
                 container.remove(force=True)
         raise LabError(f"the Docker engine cannot start the site mirror: {error.explanation or error}") from error
-    _wait(settings)
+    _wait(settings, directory)
     return part
 
 
@@ -110,20 +111,24 @@ def _ensure_image(client: docker.DockerClient, *, progress: Progress) -> tuple[s
     return reference, Part(name="site mirror", version=version, source=busybox.source, kind="real", path=path)
 
 
-def _wait(settings: LabSettings) -> None:
-    url = f"http://{settings.site_address}/"
+def _wait(settings: LabSettings, directory: Path) -> None:
     deadline = time.monotonic() + _ANSWER_TIMEOUT_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except urllib.error.HTTPError:
-            # It has no index page: 404 is an answer, too.
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise LabError(
-                    f"the site mirror does not answer at {url} after {_ANSWER_TIMEOUT_SECONDS:.0f} s: {error}; see"
-                    f" docker logs {settings.site_container}"
-                ) from error
+    while not _serves(settings, directory):
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"the site mirror does not serve {directory} at http://{settings.site_address}/ after"
+                f" {_ANSWER_TIMEOUT_SECONDS:.0f} s; see docker logs {settings.site_container}"
+            )
         time.sleep(0.05)
+
+
+def _serves(settings: LabSettings, directory: Path) -> bool:
+    """Whether the mirror answers with what lies in the directory now, told by one small file of it."""
+    probe = min((directory / "images").glob("*.sha256"))
+    url = f"http://{settings.site_address}/images/{probe.name}"
+    try:
+        with urllib.request.urlopen(url, timeout=_ONE_ANSWER_SECONDS) as answer:
+            served: bytes = answer.read()
+            return served == probe.read_bytes()
+    except OSError:
+        return False
