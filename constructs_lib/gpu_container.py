@@ -81,7 +81,8 @@ class GpuContainer(Construct):
         scope: Parent construct.
         id_: Construct id.
         name: Container name.
-        image: The image, or a reference with tag.
+        image: The image, or a reference with tag. A rebuilt `ContainerImage` replaces the container, which is gone
+            while the build runs: what is to last belongs into the folder.
         folder: Absolute path that is mounted at /myROS2. Default None: the folder that the program runs in.
         command: Default None: a shell that waits for whoever enters.
         desk: Devices and display. Default None: what is detected when the stack is synthesized; give `Desk()` for an

@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import docker
-
 from lab.artifacts.command import run_command
 from lab.artifacts.node_root import ROOT_ARCHIVE, build_node_root
 from lab.cache import build_once, content_key
 from lab.progress import Progress
 from tests.lab.images.build import build
+from tests.lab.images.engine import Engine
 from tests.lab.images.mirror import IMAGES, REAL_PACKAGES, Mirror
 
 TRITON = "nvcr.io/nvidia/tritonserver:22.03-py3"
@@ -21,6 +20,7 @@ CUDA_MODERN = "nvcr.io/nvidia/cuda:12.9.2-devel-ubuntu22.04"
 UBUNTU = "docker.io/library/ubuntu:22.04"
 
 _TOOLS = "edge-gpu-lab/stand-in-tools:1"
+_ROS_TOOLS = "edge-gpu-lab/stand-in-ros-tools:1"
 # Real ones: what the Dockerfiles run. Of the other packages their names are enough.
 _TOOLS_DOCKERFILE = f"""\
 ARG BASE_IMAGE
@@ -30,8 +30,16 @@ RUN rm -f /etc/dpkg/dpkg.cfg.d/edge-gpu-lab && apt-get -q update && \
     gcc libc6-dev {" ".join(REAL_PACKAGES)} && rm -rf /var/lib/apt/lists/* && rm -f /etc/apt/sources.list
 ENV PIP_BREAK_SYSTEM_PACKAGES=1
 """
-_BASE_DOCKERFILE = f"""\
+# What ROS 2's apt packages would bring, from the locked wheels.
+_ROS_TOOLS_DOCKERFILE = f"""\
 FROM {_TOOLS}
+COPY . /tmp/wheels
+RUN pip install --quiet --no-index --find-links /tmp/wheels --no-build-isolation \\
+    rosdep colcon-common-extensions vcstool catkin_pkg 'empy<4' lark && rm -rf /tmp/wheels
+"""
+_BASE_DOCKERFILE = """\
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
 COPY . /tmp/base
 RUN cp -r /tmp/base/root/. / && rm -f /etc/os-release && cp /tmp/base/os-release /etc/os-release \
     && sh /tmp/base/prepare.sh && rm -rf /tmp/base
@@ -56,31 +64,28 @@ chmod 0755 "$output"
 """
 
 
-def make_bases(client: docker.DockerClient, *, mirror: Mirror, wheels: Path, folder: Path) -> None:
+def make_bases(engine: Engine, *, mirror: Mirror, wheels: Path, folder: Path) -> None:
     """Make every base of the lock file in an engine.
 
     Args:
-        client: the engine.
+        engine: the engine.
         mirror: whose keys the bases trust.
         wheels: Python wheels with rosdep, colcon and vcstool, which ROS 2's apt packages would bring.
         folder: an empty folder.
     """
-    with (_tools(client) / "tools.tar").open("rb") as stream:
+    client = engine.client
+    with (_tools(engine, wheels) / "tools.tar").open("rb") as stream:
         client.images.load(stream)
     nothing = "true\n"
     # NVIDIA's images hold a user 1000, and 22.03 a CUDA key that is no longer in use: here none.
     user = "useradd --uid 1000 --create-home triton-server\n"
-    ros_tools = (
-        "pip install --quiet --no-index --find-links /tmp/base/wheels --no-build-isolation "
-        "rosdep colcon-common-extensions vcstool catkin_pkg 'empy<4' lark\n"
-    )
     cuda_list = "deb https://developer.download.nvidia.com/compute/cuda/repos/{}/x86_64 /\n"
-    for reference, release, cuda, prepare in (
-        (TRITON, "20.04 focal", cuda_list.format("ubuntu2004"), user),
-        (TRITON_MODERN, "22.04 jammy", cuda_list.format("ubuntu2204"), user + ros_tools),
-        (CUDA, "22.04 jammy", cuda_list.format("ubuntu2204"), ros_tools),
-        (CUDA_MODERN, "22.04 jammy", cuda_list.format("ubuntu2204"), ros_tools),
-        (UBUNTU, "22.04 jammy", "", nothing),
+    for reference, release, tools, cuda, prepare in (
+        (TRITON, "20.04 focal", _TOOLS, cuda_list.format("ubuntu2004"), user),
+        (TRITON_MODERN, "22.04 jammy", _ROS_TOOLS, cuda_list.format("ubuntu2204"), user),
+        (CUDA, "22.04 jammy", _ROS_TOOLS, cuda_list.format("ubuntu2204"), nothing),
+        (CUDA_MODERN, "22.04 jammy", _ROS_TOOLS, cuda_list.format("ubuntu2204"), nothing),
+        (UBUNTU, "22.04 jammy", _TOOLS, "", nothing),
     ):
         version, codename = release.split()
         context = folder / reference.replace("/", "-").replace(":", "-")
@@ -105,12 +110,12 @@ def make_bases(client: docker.DockerClient, *, mirror: Mirror, wheels: Path, fol
         )
         (context / "prepare.sh").write_text(f"set -eu\n{prepare}")
         (context / "Dockerfile").write_text(_BASE_DOCKERFILE)
-        if ros_tools in prepare:
-            shutil.copytree(wheels, context / "wheels")
-        build(client, context=context, tag=reference.removeprefix("docker.io/library/"))
+        tag = reference.removeprefix("docker.io/library/")
+        build(client, context=context, tag=tag, build_args={"BASE_IMAGE": tools})
 
 
-def _tools(client: docker.DockerClient) -> Path:
+def _tools(engine: Engine, wheels: Path) -> Path:
+    client = engine.client
     root = build_node_root(progress=Progress()).path / ROOT_ARCHIVE
 
     def make(directory: Path) -> None:
@@ -122,11 +127,16 @@ def _tools(client: docker.DockerClient) -> Path:
         # The one step that needs the package registry.
         build(client, context=context, tag=_TOOLS, build_args=arguments, network="host", timeout_seconds=900)
         shutil.rmtree(context)
-        with (directory / "tools.tar").open("wb") as output:
-            for chunk in client.images.get(_TOOLS).save(named=True):
-                output.write(chunk)
+        shutil.copytree(wheels, context)
+        (context / "Dockerfile").write_text(_ROS_TOOLS_DOCKERFILE)
+        build(client, context=context, tag=_ROS_TOOLS)
+        shutil.rmtree(context)
+        # Both in one archive: their layers are shared.
+        save = ["docker", "--host", engine.host, "save", "--output", directory / "tools.tar", _TOOLS, _ROS_TOOLS]
+        run_command(save, timeout_seconds=300)
 
-    return build_once(name="image-stand-in-tools", key=content_key(str(root), _TOOLS_DOCKERFILE), build=make)
+    key = content_key(str(root), str(wheels), _TOOLS_DOCKERFILE, _ROS_TOOLS_DOCKERFILE)
+    return build_once(name="image-stand-in-tools", key=key, build=make)
 
 
 def download_wheels() -> Path:

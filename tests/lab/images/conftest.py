@@ -46,5 +46,5 @@ def mirror(engine: Engine, short_folder: Path, tmp_path_factory: pytest.TempPath
     folder.mkdir()
     wheels = download_wheels()
     with served_mirror(folder, address=GATEWAY, wheels=wheels) as mirror:
-        make_bases(engine.client, mirror=mirror, wheels=wheels, folder=tmp_path_factory.mktemp("bases"))
+        make_bases(engine, mirror=mirror, wheels=wheels, folder=tmp_path_factory.mktemp("bases"))
         yield mirror
