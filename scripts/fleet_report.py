@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Verdict = Literal["passed", "failed", "not run", "no GPU"]
+Verdict = Literal["passed", "passed earlier", "failed", "not run", "no GPU"]
+"""`passed earlier`: the check passed, but the node no longer offers the GPUs that it had then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def compare(
     for node in wanted:
         state = seen.get(node.name) if seen is not None else None
         check = checks.get(node.name)
-        verdict = _verdict(node, check)
+        verdict = _verdict(node, state, check)
         found = _node_problems(node, state) if seen is not None else []
         if verdict in ("failed", "not run"):
             found.append(_check_problem(node, check))
@@ -147,12 +148,14 @@ def compare(
     return FleetReport(fleet=fleet, nodes=rows, problems=problems)
 
 
-def _verdict(node: WantedNode, check: SeenCheck | None) -> Verdict:
+def _verdict(node: WantedNode, state: SeenNode | None, check: SeenCheck | None) -> Verdict:
     if node.gpus == 0:
         return "no GPU"
     if check is None or check.exit_code is None:
         return "not run"
-    return "passed" if check.exit_code == 0 and len(set(check.uuids)) == node.gpus else "failed"
+    if check.exit_code != 0 or len(set(check.uuids)) != node.gpus:
+        return "failed"
+    return "passed" if state is None or state.gpus == node.gpus else "passed earlier"
 
 
 def _node_problems(node: WantedNode, state: SeenNode | None) -> list[str]:

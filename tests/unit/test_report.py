@@ -60,6 +60,11 @@ def test_a_node_that_offers_fewer_gpus_is_named_with_expected_and_seen() -> None
     assert problems(short) == {"gpu-2": ["offers 0 nvidia.com/gpu; expected 1"]}
 
 
+def test_a_check_that_passed_before_the_node_lost_a_gpu_is_not_called_passed() -> None:
+    short = report(nodes=seen(gpu_1=SeenNode(k3s_version=VERSION, ready=True, gpus=1)))
+    assert [node.verdict for node in short.nodes] == ["no GPU", "passed earlier", "passed"]
+
+
 def test_a_node_that_is_not_in_the_cluster_is_a_problem() -> None:
     nodes = seen()
     del nodes["server-1"]
