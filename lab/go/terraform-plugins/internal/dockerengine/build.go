@@ -158,7 +158,7 @@ func dockerfilePath(contextDirectory string, settings Object) (string, error) {
 	return inContext, nil
 }
 
-// ignored are the patterns of .dockerignore, less those for the files that the build itself needs.
+// withoutBuildFiles are the patterns of .dockerignore, less those for the files that the build itself needs.
 func withoutBuildFiles(patterns []string, dockerfile string) []string {
 	return append(slices.Clone(patterns), "!"+dockerfile, "!.dockerignore")
 }

@@ -3,16 +3,13 @@ package kube
 import (
 	"context"
 	"fmt"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"edge-gpu.lab/terraform-plugins/internal/plugin"
 	"edge-gpu.lab/terraform-plugins/internal/schema"
@@ -120,7 +117,7 @@ func plainJSON(value any) any {
 
 func readNodes(ctx context.Context, client *client, block schema.Block, config Object) (Object, error) {
 	selector := labels.Set(tfvalue.StringMap(config, "metadata", "labels")).String()
-	api, err := client.in(runtimeschema.GroupVersionResource{Version: "v1", Resource: "nodes"}, "")
+	api, err := client.in(nodeResource, "")
 	if err != nil {
 		return nil, err
 	}

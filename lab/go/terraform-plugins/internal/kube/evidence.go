@@ -13,6 +13,7 @@ import (
 )
 
 var (
+	nodeResource  = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 	podResource   = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	eventResource = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 )

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -207,112 +206,6 @@ func (o *objects) read(ctx context.Context, state Object) (Object, error) {
 	return refresh(o.block, state, o.observed(object, state), nil), nil
 }
 
-func (o *objects) delete(ctx context.Context, state Object) error {
-	id := tfvalue.String(state, "id")
-	namespace, name := o.locate(id)
-	api, err := o.api(namespace)
-	if err != nil {
-		return err
-	}
-	policy := metav1.DeletePropagationBackground
-	err = api.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &policy})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return o.failure("delete", err)
-	}
-	var last *unstructured.Unstructured
-	err = poll(ctx, func() (bool, error) {
-		object, err := api.Get(ctx, name, metav1.GetOptions{})
-		if err == nil {
-			last = object
-		}
-		return apierrors.IsNotFound(err), ignoreNotFound(err)
-	})
-	if err != nil && last != nil {
-		return fmt.Errorf("%s %q still exists: %w%s", o.kind.name, id, err, remaining(last))
-	}
-	return err
-}
-
-// remaining says what keeps an object: its finalizers and, for a namespace, what is left in it.
-func remaining(object *unstructured.Unstructured) string {
-	text := ""
-	if finalizers := object.GetFinalizers(); len(finalizers) > 0 {
-		text += "; finalizers: " + strings.Join(finalizers, ", ")
-	}
-	for _, condition := range conditions(object) {
-		if condition.status == "True" {
-			text += fmt.Sprintf("; %s: %s", condition.kind, condition.message)
-		}
-	}
-	return text
-}
-
-func (o *objects) importID(ctx context.Context, id string) (Object, error) {
-	object, err := o.get(ctx, id)
-	if err != nil {
-		return nil, o.failure("import", err)
-	}
-	state := o.observed(object, nil)
-	for name := range o.block.Blocks {
-		if _, there := state[name]; !there {
-			state[name] = []any{}
-		}
-	}
-	if timeouts, ok := o.block.Blocks["timeouts"]; ok && timeouts.Nesting == "single" {
-		state["timeouts"] = nil
-	}
-	for path, value := range o.kind.defaults {
-		if !strings.Contains(path, ".") && state[path] == nil {
-			state[path] = value
-		}
-	}
-	hideInternal(state)
-	return state, nil
-}
-
-// hideInternal drops the labels and annotations of Kubernetes itself, which no configuration will name.
-func hideInternal(state Object) {
-	metadata := tfvalue.First(state["metadata"])
-	for _, name := range []string{"labels", "annotations"} {
-		fields, _ := metadata[name].(Object)
-		maps.DeleteFunc(fields, func(key string, _ any) bool { return isInternalKey(key) })
-		if len(fields) == 0 {
-			metadata[name] = nil
-		}
-	}
-}
-
 func (o *objects) failure(verb string, err error) error {
 	return &plugin.Problem{Summary: fmt.Sprintf("Failed to %s %s", verb, o.kind.name), Detail: err.Error()}
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-const pollInterval = 300 * time.Millisecond
-
-// poll asks again until done, an error, or the end of the context, whose deadline is the resource's timeout.
-func poll(ctx context.Context, done func() (bool, error)) error {
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		finished, err := done()
-		if ctx.Err() != nil {
-			return fmt.Errorf("timeout while waiting (raise it in the timeouts block): %w", ctx.Err())
-		}
-		if finished || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-ticker.C:
-		}
-	}
 }
