@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ PROVIDER = {"docker": {"source": "kreuzwerker/docker", "version": "3.6.2"}}
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Path:
-    """A build context that needs no base image."""
+def context(tmp_path: Path) -> Iterator[Path]:
+    """A build context that needs no base image; the images' second name, which destroy leaves, is removed after."""
     directory = tmp_path / "context"
     directory.mkdir()
     (directory / "file").write_text("one")
     (directory / "secret.txt").write_text("not for the image")
     (directory / ".dockerignore").write_text("secret.txt\n")
     (directory / "Dockerfile").write_text("FROM scratch\nARG WHO=nobody\nLABEL who=$WHO\nCOPY . /\n")
-    return directory
+    yield directory
+    subprocess.run(["docker", "rmi", f"{NAME}:second"], capture_output=True, check=False, timeout=60)
 
 
 def image(context: Path, *, who: str = "lab", **more: Any) -> dict[str, Any]:
@@ -62,7 +64,6 @@ def test_an_image_is_built_kept_and_removed(workspace: Workspace, context: Path)
     assert workspace.changes() == {}
     workspace.destroy()
     assert subprocess.run(["docker", "image", "inspect", f"{NAME}:1"], capture_output=True, check=False).returncode != 0
-    subprocess.run(["docker", "rmi", f"{NAME}:second"], capture_output=True, check=False)
 
 
 def test_an_image_that_somebody_removed_is_built_again(workspace: Workspace, context: Path) -> None:
