@@ -21,7 +21,6 @@ REGISTRY_HOSTS = [
     "sum.golang" + ".org",
     "deb.debian" + ".org",
     "security.debian" + ".org",
-    "archive.ubuntu" + ".com",
 ]
 
 
