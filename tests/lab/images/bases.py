@@ -93,7 +93,7 @@ def make_bases(engine: Engine, *, mirror: Mirror, wheels: Path, folder: Path) ->
         apt = root / "etc" / "apt"
         (apt / "trusted.gpg.d").mkdir(parents=True)
         (apt / "sources.list.d").mkdir()
-        (apt / "sources.list").write_text(f"deb http://archive.ubuntu.com/ubuntu/ {codename} main\n")
+        (apt / "sources.list").write_text(f"deb http://security.ubuntu.com/ubuntu/ {codename} main\n")
         (apt / "trusted.gpg.d" / "ubuntu.asc").write_text(mirror.ubuntu_key)
         if cuda:
             (apt / "sources.list.d" / "cuda.list").write_text(cuda)
