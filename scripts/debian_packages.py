@@ -55,7 +55,10 @@ LAB_NEEDS = (
     Need("openssh-client", "the lab's SSH keys", _command("ssh-keygen")),
     Need("zstd", "packing the lab's K3s", _command("zstd")),
 )
-CHECK_NEEDS = (Need("shellcheck", "make lint", _command("shellcheck")),)
+CHECK_NEEDS = (
+    Need("curl", "the tests of the node scripts", _command("curl")),
+    Need("shellcheck", "make lint", _command("shellcheck")),
+)
 
 
 def install_missing(needs: Iterable[Need], *, refresh_lists: bool, progress: Progress) -> None:
