@@ -29,7 +29,7 @@ report: setup ## Print the table of the last deploy again
 	@$(RUN) python -m scripts.report
 
 test: lint types ## All checks: lint, types, unit, synth and lab tests
-	@$(RUN) pytest
+	@$(RUN) pytest tests/unit tests/synth tests/lab
 
 unit: setup-checks ## The tests that need no lab
 	@$(RUN) pytest tests/unit tests/synth
