@@ -56,7 +56,8 @@ class ImageHandover(Construct):
         if not archive_folder.is_absolute():
             raise ValueError(f"{self.node.path}: archive_folder must be absolute, got {str(archive_folder)!r}")
         # One file an image, whatever its tag: a new version replaces the old one on the node.
-        archive_name = image.repository.replace("/", "-") + ".tar"
+        stem = image.repository.replace("/", "-")
+        archive_name = f"{stem}.tar"
         self.archive = archive_folder / archive_name
         save = files("constructs_lib").joinpath("image_save.sh").read_text(encoding="utf-8")
         environment = {"IMAGE": image.name, "IMAGE_ID": image.image_id, "ARCHIVE": str(self.archive)}
@@ -69,7 +70,7 @@ class ImageHandover(Construct):
                 node=name,
                 parameters={
                     "IMAGE": image.name,
-                    "ARCHIVE_NAME": archive_name,
+                    "ARCHIVE": stem,
                     "IMPORT_TIMEOUT_SECONDS": str(import_timeout_seconds),
                 },
             )
@@ -98,7 +99,7 @@ class ImageHandover(Construct):
         for name, host in hosts.items():
             text = scripts[name]
             node = Construct(self, name)
-            uploaded = f"{NODE_FOLDER}/{STEP}-{archive_name}.sh"
+            uploaded = f"{NODE_FOLDER}/{STEP}-{stem}.sh"
             DataResource(
                 node,
                 "hand-over",
@@ -130,11 +131,11 @@ class ImageHandover(Construct):
             )
             DestroyStep(
                 node,
-                f"image-removal-{archive_name.removesuffix('.tar')}",
+                f"image-removal-{stem}",
                 host=host,
                 node=name,
                 script="image_handover_remove.sh",
-                parameters={"ARCHIVE_NAME": archive_name},
+                parameters={"ARCHIVE": stem},
             )
 
 

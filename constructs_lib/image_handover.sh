@@ -1,8 +1,8 @@
 # Exits 0 when K3s here has the uploaded image: its archive lies in K3s's images folder, and a running K3s imported it.
-: "${NODE:?}" "${IMAGE:?}" "${ARCHIVE_NAME:?}" "${IMPORT_TIMEOUT_SECONDS:?}"
+: "${NODE:?}" "${IMAGE:?}" "${ARCHIVE:?}" "${IMPORT_TIMEOUT_SECONDS:?}"
 
 IMAGES=/var/lib/rancher/k3s/agent/images
-upload=$HERE/$ARCHIVE_NAME
+upload=$HERE/$ARCHIVE.tar
 # In the place of the shared trap: this step has no secrets, and those of a step beside it are not its own.
 trap 'rm -f "$upload" "$upload.sha256"' EXIT
 
@@ -12,15 +12,20 @@ if [ "$seen" != "$expected" ]; then
     fail "the uploaded archive of $IMAGE has the wrong sha256: expected $expected, seen $seen" \
         "the upload was cut off, or the disk is full" "deploy again; look at: df -h $HERE"
 fi
-if same_file "$upload" "$IMAGES/$ARCHIVE_NAME"; then
+# A name of its own for each content: K3s does not import a changed file again when its size is the same.
+placed=$IMAGES/$ARCHIVE.$(printf %.12s "$seen").tar
+if same_file "$upload" "$placed"; then
     say "$IMAGE is there already"
 else
     mkdir -p "$IMAGES"
-    # K3s watches the folder: the new name has an ending that it does not import, until the file is whole.
-    cp "$upload" "$IMAGES/$ARCHIVE_NAME.edge-gpu-new"
-    mv -f "$IMAGES/$ARCHIVE_NAME.edge-gpu-new" "$IMAGES/$ARCHIVE_NAME"
-    say "wrote $IMAGES/$ARCHIVE_NAME, sha256 $seen"
+    # K3s watches the folder: this name has an ending that it does not import, until the file is whole.
+    cp "$upload" "$placed.edge-gpu-new"
+    mv -f "$placed.edge-gpu-new" "$placed"
+    say "wrote $placed"
 fi
+for old in "$IMAGES/$ARCHIVE".????????????.tar; do
+    if [ "$old" != "$placed" ]; then rm -f "$old"; fi
+done
 
 if ! systemctl is-active --quiet k3s && ! systemctl is-active --quiet k3s-agent; then
     say "K3s is not running: it imports $IMAGE when it starts"

@@ -108,7 +108,7 @@ class Node:
             "image_handover.sh",
             step="image",
             node="node-1",
-            parameters={"IMAGE": "mine:1", "ARCHIVE_NAME": "mine.tar", "IMPORT_TIMEOUT_SECONDS": str(timeout_seconds)},
+            parameters={"IMAGE": "mine:1", "ARCHIVE": "mine", "IMPORT_TIMEOUT_SECONDS": str(timeout_seconds)},
         )
         upload = f"mkdir -p /root/.edge-gpu && cd /root/.edge-gpu && printf %s '{content}' >mine.tar"
         code, printed = self.sh(
@@ -118,6 +118,10 @@ class Node:
         return self.sh("sh /root/.edge-gpu/step.sh")
 
 
+def placed_as(content: str) -> str:
+    return f"mine.{hashlib.sha256(content.encode()).hexdigest()[:12]}.tar"
+
+
 @pytest.fixture
 def node(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Node]:
     request.getfixturevalue("mirror")
@@ -125,7 +129,7 @@ def node(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Node]:
     found = Node(container)
     found.sh("printf '#!/bin/sh\\n[ -e /run/k3s-runs ]\\n' >/usr/bin/systemctl; chmod 755 /usr/bin/systemctl")
     found.sh(
-        "printf '#!/bin/sh\\n[ -e /run/imports ] && [ -e /var/lib/rancher/k3s/agent/images/mine.tar ]\\n' "
+        "printf '#!/bin/sh\\n[ -e /run/imports ] && ls /var/lib/rancher/k3s/agent/images/mine.*.tar\\n' "
         ">/usr/local/bin/k3s; chmod 755 /usr/local/bin/k3s"
     )
     yield found
@@ -136,13 +140,19 @@ def test_the_archive_is_put_in_place_once_and_the_upload_is_removed(node: Node) 
     node.sh("touch /run/k3s-runs /run/imports")
     code, printed = node.hand_over("one")
     assert code == 0, printed
-    assert "wrote /var/lib/rancher/k3s/agent/images/mine.tar" in printed
+    placed = f"/var/lib/rancher/k3s/agent/images/{placed_as('one')}"
+    assert f"wrote {placed}" in printed
     assert "K3s has mine:1" in printed
-    assert node.sh("ls /var/lib/rancher/k3s/agent/images; ls /root/.edge-gpu") == (0, "mine.tar\nstep.sh\n")
-    before = node.sh("stat -c '%i %Y' /var/lib/rancher/k3s/agent/images/mine.tar")
+    assert node.sh("ls /var/lib/rancher/k3s/agent/images; ls /root/.edge-gpu") == (
+        0,
+        f"{placed_as('one')}\nstep.sh\n",
+    )
+    before = node.sh(f"stat -c '%i %Y' {placed}")
     assert "mine:1 is there already" in node.hand_over("one")[1]
-    assert node.sh("stat -c '%i %Y' /var/lib/rancher/k3s/agent/images/mine.tar") == before
+    assert node.sh(f"stat -c '%i %Y' {placed}") == before
+    # As long as the old one: K3s would not look at it again under the old name.
     assert "wrote" in node.hand_over("two")[1]
+    assert node.sh("ls /var/lib/rancher/k3s/agent/images") == (0, f"{placed_as('two')}\n")
 
 
 def test_an_archive_with_another_sha256_is_refused_and_the_old_one_stays(node: Node) -> None:
@@ -152,7 +162,7 @@ def test_an_archive_with_another_sha256_is_refused_and_the_old_one_stays(node: N
     seen = hashlib.sha256(b"two").hexdigest()
     assert "ERROR node=node-1 step=image: the uploaded archive of mine:1 has the wrong sha256" in printed
     assert f"expected {'0' * 64}, seen {seen}" in printed
-    assert node.sh("cat /var/lib/rancher/k3s/agent/images/mine.tar")[1] == "one"
+    assert node.sh("cat /var/lib/rancher/k3s/agent/images/*.tar")[1] == "one"
 
 
 def test_a_k3s_that_does_not_run_or_does_not_import_is_told_apart(node: Node) -> None:
@@ -167,7 +177,7 @@ def test_a_k3s_that_does_not_run_or_does_not_import_is_told_apart(node: Node) ->
 def test_the_removal_takes_the_archive_away_and_nothing_else(node: Node) -> None:
     node.hand_over("one")
     node.sh("touch /var/lib/rancher/k3s/agent/images/other.tar")
-    step = node_script("image_handover_remove.sh", step="r", node="node-1", parameters={"ARCHIVE_NAME": "mine.tar"})
+    step = node_script("image_handover_remove.sh", step="r", node="node-1", parameters={"ARCHIVE": "mine"})
     for _ in range(2):
         assert node.sh(f"cat >/root/remove.sh <<'STEP'\n{step}\nSTEP\nsh /root/remove.sh")[0] == 0
         assert node.sh("ls /var/lib/rancher/k3s/agent/images") == (0, "other.tar\n")
