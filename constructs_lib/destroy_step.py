@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from constructs_lib.cdk import Construct, DataResource, FileProvisioner, RemoteExecProvisioner
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
+from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
 from constructs_lib.ssh_host import SshHost
+from constructs_lib.terraform_data import TerraformData
 
 
 class DestroyStep(Construct):
@@ -42,8 +43,8 @@ class DestroyStep(Construct):
     ) -> None:
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
-        uploaded = f"{NODE_FOLDER}/{id_}.sh"
-        self.resource = DataResource(
+        uploaded = script_path(step=id_, node=node)
+        self.resource = TerraformData(
             self,
             "on-destroy",
             triggers_replace=host.identity(),

@@ -39,6 +39,11 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
     return f"#!/bin/sh\n{assignments}{prelude}{body}"
 
 
+def script_path(*, step: str, node: str) -> str:
+    """Where a step lies, in the user's home. A server runs a step of the same name for several nodes, side by side."""
+    return f"{NODE_FOLDER}/{step}-{node}.sh"
+
+
 def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> str:
     """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail."""
     where = f"ERROR node={node} step={step}"

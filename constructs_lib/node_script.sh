@@ -3,7 +3,7 @@ umask 077
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HERE=$(cd "$(dirname "$0")" && pwd)
-SECRETS=$HERE/secrets
+SECRETS=$HERE/$(basename "$0" .sh).secrets
 trap 'rm -rf "$SECRETS"' EXIT
 
 say() { printf '%s %s: %s\n' "$NODE" "$STEP" "$*"; }

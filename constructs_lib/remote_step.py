@@ -8,14 +8,14 @@ from pathlib import Path
 
 from constructs_lib.cdk import (
     Construct,
-    DataResource,
     FileProvisioner,
     RemoteExecProvisioner,
     TerraformResourceLifecycle,
 )
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
 from constructs_lib.ordering import address_of
 from constructs_lib.ssh_host import SshHost
+from constructs_lib.terraform_data import TerraformData
 
 
 class RemoteStep(Construct):
@@ -33,7 +33,7 @@ class RemoteStep(Construct):
         parameters: Shell variables by name. They are visible in the plan: nothing secret belongs here.
         time_limit_seconds: When the script is ended, default 600.
         secrets_folder: Absolute path of a folder on the machine that runs Terraform. Its contents are uploaded
-            to the script's `secrets` folder; the script's end removes them, however it ends. Default None:
+            to the folder `$SECRETS` of the script; the script's end removes them, however it ends. Default None:
             nothing is uploaded.
         rerun_with: Addresses of resources whose replacement or update makes this step run again, default none.
 
@@ -59,10 +59,12 @@ class RemoteStep(Construct):
     ) -> None:
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
-        uploaded = f"{NODE_FOLDER}/{id_}.sh"
+        uploaded = script_path(step=id_, node=node)
+        secrets = f"{NODE_FOLDER}/{id_}-{node}.secrets"
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
             RemoteExecProvisioner(
-                type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER} {NODE_FOLDER}/secrets"]
+                type="remote-exec",
+                inline=[f"install -d -m 0700 {NODE_FOLDER}" + (f" {secrets}" if secrets_folder else "")],
             ),
             FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
         ]
@@ -70,16 +72,14 @@ class RemoteStep(Construct):
             if not secrets_folder.is_absolute():
                 raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
             # The trailing slash uploads what is in the folder, not the folder itself.
-            provisioners.append(
-                FileProvisioner(type="file", source=f"{secrets_folder}/", destination=f"{NODE_FOLDER}/secrets")
-            )
+            provisioners.append(FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets))
         provisioners.append(
             RemoteExecProvisioner(
                 type="remote-exec",
                 inline=[run_as_root(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
             )
         )
-        self.resource = DataResource(
+        self.resource = TerraformData(
             self,
             "run",
             triggers_replace={**host.identity(), "script_sha256": hashlib.sha256(text.encode()).hexdigest()},

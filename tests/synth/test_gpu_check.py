@@ -78,6 +78,12 @@ def test_a_gate_runs_again_when_the_plugin_changed(checked: dict[str, Any]) -> N
         assert [address.split(".")[0] for address in gate["lifecycle"]["replace_triggered_by"]] == ["helm_release"]
 
 
+def test_two_gates_on_one_server_are_two_files(checked: dict[str, Any]) -> None:
+    gates = [gate for name, gate in resources(checked, "terraform_data").items() if "gpu-gate" in name]
+    uploaded = [entry["file"]["destination"] for gate in gates for entry in gate["provisioner"] if "file" in entry]
+    assert sorted(uploaded) == [".edge-gpu/gpu-gate-gpu-1.sh", ".edge-gpu/gpu-gate-gpu-2.sh"]
+
+
 def test_every_plan_compares_the_allocatable_gpus_with_the_expected_ones(checked: dict[str, Any]) -> None:
     nodes = [data for data in resources(checked, "data.kubernetes_resources").values() if data["kind"] == "Node"]
     assert sorted(data["field_selector"] for data in nodes) == ["metadata.name=gpu-1", "metadata.name=gpu-2"]

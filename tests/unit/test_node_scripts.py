@@ -63,10 +63,10 @@ def test_a_missing_parameter_ends_the_step(tmp_path: Path) -> None:
 
 def test_secrets_are_gone_however_the_step_ends(tmp_path: Path) -> None:
     for body in ("exit 0\n", "exit 7\n", "fail what cause fix\n"):
-        (tmp_path / "secrets").mkdir()
-        (tmp_path / "secrets" / "token").write_text("canary")
+        (tmp_path / "step.secrets").mkdir()
+        (tmp_path / "step.secrets" / "token").write_text("canary")
         run(body, folder=tmp_path)
-        assert not (tmp_path / "secrets").exists(), body
+        assert not (tmp_path / "step.secrets").exists(), body
 
 
 def test_a_failure_names_node_step_cause_and_fix(tmp_path: Path) -> None:

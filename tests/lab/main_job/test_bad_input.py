@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,11 +69,12 @@ def test_an_unreachable_node_fails_alone(fleet: Fleet, changed_fleet: ChangedFle
 
 
 def test_a_wrong_checksum_stops_the_node_and_leaves_no_binary(fleet: Fleet, changed_fleet: ChangedFleet) -> None:
-    path = changed_fleet("lab-wrong-sha256", (fleet.k3s.sha256["amd64"], "0" * 64))
+    wrong = hashlib.sha256(b"another binary").hexdigest()
+    path = changed_fleet("lab-wrong-sha256", (fleet.k3s.sha256["amd64"], wrong))
     try:
         failed = edge_gpu("deploy", fleet=path)
         assert failed.code == 1
-        assert f"wrong sha256: expected {'0' * 64}, seen {fleet.k3s.sha256['amd64']}" in failed.output
+        assert f"wrong sha256: expected {wrong}, seen {fleet.k3s.sha256['amd64']}" in failed.output
         assert on_node(fleet.nodes[0].name, "ls", "/usr/local/bin/") == ""
     finally:
         edge_gpu("destroy", fleet=path)
