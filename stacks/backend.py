@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stacks.fleet import Backend, HttpBackendSettings, PgBackendSettings, S3BackendSettings
-
 from constructs_lib.cdk import HttpBackend, LocalBackend, PgBackend, S3Backend, TerraformStack
+from stacks.fleet import Backend, HttpBackendSettings, PgBackendSettings, S3BackendSettings
 
 
 def add_backend(stack: TerraformStack, *, backend: Backend, edge_folder: Path) -> None:
