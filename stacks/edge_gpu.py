@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from constructs_lib.cluster_identity import ClusterIdentity
-from stacks.fleet import Fleet
-
 from constructs_lib.cdk import Construct, TerraformOutput, TerraformStack
+from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.gpu_check import GpuCheck, GpuNode
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
@@ -15,6 +13,7 @@ from constructs_lib.ordering import run_after
 from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
+from stacks.fleet import Fleet
 from stacks.fleet_to_constructs import k3s_release, machines, toolkit_release
 
 STACK = "edge-gpu"

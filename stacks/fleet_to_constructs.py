@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from stacks.fleet import Fleet
-
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.ssh_host import SshBastion, SshHost
+from stacks.fleet import Fleet
 
 
 def machines(fleet: Fleet) -> list[Machine]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from constructs_lib.cluster_identity import ClusterIdentity
 
+from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.machine import Machine
