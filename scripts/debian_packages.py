@@ -57,6 +57,7 @@ LAB_NEEDS = (
 )
 CHECK_NEEDS = (
     Need("curl", "the tests of the node scripts", _command("curl")),
+    Need("iproute2", "the tests of the container images", _command("ip")),
     Need("shellcheck", "make lint", _command("shellcheck")),
 )
 
