@@ -16,6 +16,7 @@ import docker
 import pytest
 import yaml
 from docker.errors import NotFound
+from docker.types import EndpointConfig
 
 from lab.nodes import ssh_answers
 from lab.settings import load_settings
@@ -320,9 +321,15 @@ class TestRefusals:
         engine.containers.get("edge-gpu-lab-test-gpu-1").remove(force=True)
         site = engine.containers.get("edge-gpu-lab-test-site").image
         assert site is not None
-        holder = engine.containers.create(site, name="edge-gpu-lab-test-intruder")
+        # On the lab's network from the start: the engine's own bridge has nothing to do with it.
+        address = EndpointConfig(engine.api.api_version, ipv4_address="172.30.251.12")
+        holder = engine.containers.create(
+            site,
+            name="edge-gpu-lab-test-intruder",
+            network=SETTINGS.name,
+            networking_config={SETTINGS.name: address},
+        )
         try:
-            engine.networks.get(SETTINGS.name).connect(holder, ipv4_address="172.30.251.12")
             holder.start()
             refused = lab("up")
             assert refused.returncode == 1
