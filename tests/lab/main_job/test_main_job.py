@@ -175,7 +175,7 @@ def test_destroy_leaves_no_k3s_and_the_next_deploy_works(fleet: Fleet) -> None:
     for node in fleet.nodes:
         left = on_node(
             node.name, "sh", "-c",
-            "ls -d /usr/local/bin/k3s /etc/systemd/system/k3s*.service /etc/rancher/k3s/config.yaml /run/k3s 2>/dev/null;"
+            "ls -d /usr/local/bin/k3s /etc/systemd/system/k3s*.service /etc/rancher/k3s/config.yaml /run/k3s 2>&-;"
             "find /var/lib/rancher/k3s /var/lib/kubelet -type f; ps -eo comm= | grep -E 'k3s|containerd';"
             "grep k3s /proc/self/mounts",
             check=False,
