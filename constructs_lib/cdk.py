@@ -1,7 +1,7 @@
-"""The CDK core names this library uses: one of the two modules that know they come from `cdktf`.
+"""The CDK core names this library uses.
 
-CDKTF is archived; its successor is a renamed fork of the same code. Everything else imports from here and from
-`constructs_lib.providers`, so that moving over is a change of these two files.
+CDKTF is archived; its successor is a renamed fork of the same code. Everything else imports from here, from
+`constructs_lib.providers` and from `constructs_lib.docker_providers`: moving over is a change of these three files.
 """
 
 from __future__ import annotations

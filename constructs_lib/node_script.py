@@ -44,6 +44,11 @@ def script_path(*, step: str, node: str) -> str:
     return f"{NODE_FOLDER}/{step}-{node}.sh"
 
 
+def secrets_path(script: str) -> str:
+    """The folder whose contents belong to the step at `script`: what the step itself calls `$SECRETS`."""
+    return f"{script.removesuffix('.sh')}.secrets"
+
+
 def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> str:
     """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail."""
     where = f"ERROR node={node} step={step}"

@@ -1,4 +1,4 @@
-"""The Terraform provider bindings this library uses: the other module that knows their package names."""
+"""The Terraform provider bindings this library uses: a module that knows their package names."""
 
 from __future__ import annotations
 

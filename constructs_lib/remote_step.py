@@ -12,7 +12,14 @@ from constructs_lib.cdk import (
     RemoteExecProvisioner,
     TerraformResourceLifecycle,
 )
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
+from constructs_lib.node_script import (
+    NODE_FOLDER,
+    node_script,
+    run_as_root,
+    script_path,
+    secrets_path,
+    terraform_literal,
+)
 from constructs_lib.ordering import address_of
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.terraform_data import TerraformData
@@ -60,7 +67,7 @@ class RemoteStep(Construct):
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
         uploaded = script_path(step=id_, node=node)
-        secrets = f"{NODE_FOLDER}/{id_}-{node}.secrets"
+        secrets = secrets_path(uploaded)
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
             RemoteExecProvisioner(
                 type="remote-exec",
