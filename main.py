@@ -10,6 +10,7 @@ from pathlib import Path
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
 from stacks.fleet import Fleet, FleetError, load_fleet
+from stacks.plan_only import PlanOnly
 
 PROJECT = Path(__file__).resolve().parent
 
@@ -25,7 +26,8 @@ def main() -> int:
     for warning in fleet.warnings():
         print(f"WARNING {warning}", file=sys.stderr)
     edge_folder = PROJECT / ".edge" / fleet.name
-    identity = ClusterIdentity(edge_folder)
+    plan_only = PlanOnly.from_environment()
+    identity = plan_only.identity if plan_only else ClusterIdentity(edge_folder)
     try:
         identity.verify()
     except IdentityError as error:
@@ -33,11 +35,13 @@ def main() -> int:
         if not identity.exists():
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
-    synthesize(fleet, identity=identity, edge_folder=edge_folder)
+    output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
+    if plan_only:
+        plan_only.disarm(output)
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> None:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> Path:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
@@ -45,6 +49,7 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) ->
     app = App()
     EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder)
     app.synth()
+    return Path(app.outdir)
 
 
 if __name__ == "__main__":
