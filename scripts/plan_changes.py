@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.plan_steps import PHASES, Restart, Step, loss_of, reasons, restart_of, step_of
+from scripts.plan_steps import PHASES, Restart, Step, is_login_only, loss_of, reasons, restart_of, step_of
 from scripts.plan_values import differences, masked
 from stacks.plan_only import GUARD
 
@@ -162,6 +162,10 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
             changes.losses.append(Loss(address=address, what=f"{address} is destroyed"))
         elif action == "replace" and not type_.startswith(_RUN_AGAIN):
             changes.losses.append(Loss(address=address, what=f"{address} is destroyed and made anew"))
+        return
+    if not refreshed and action == "change" and is_login_only(step, before, after):
+        # A runner that plans without secrets has no SSH key, so its path says nothing of a deploy's.
+        changes.unread.append(f"SSH key path of {step.node}")
         return
     found = reasons(before, after, why=why) if action == "replace" else {}
     said = tuple(found.values())

@@ -53,7 +53,7 @@ def plan_with_access(stack: str, *, fleet: Path) -> Planned:
     # A plan of an earlier run must not be taken for this one's.
     saved.unlink(missing_ok=True)
     env = command_environment(fleet=fleet)
-    _cdktf(["diff", stack], stack=stack, env=env, output=OUTPUT)
+    _cdktf(["diff", stack], stack=stack, env=env)
     return Planned(
         plan=read_plan(saved, env=env), refreshed=True, compared_with="the state and the cluster as they are"
     )
@@ -85,15 +85,11 @@ def plan_in(folder: Path, stack: str, *, fleet: Path) -> Planned:
         CommandError: it failed; with its cause.
     """
     planning = PlanOnly(folder)
-    ClusterIdentity.create(
-        directory=planning.identity.directory, cluster_name="plan-only", server_addresses=["plan-only.invalid"]
-    )
-    output = folder / "cdktf.out"
+    output = synth_without_access(folder, fleet=fleet)
     # Plugins stay there for the next plan; the state and the plan do not.
     kept = BUILD / "plan" / fleet.stem / stack
     kept.mkdir(parents=True, exist_ok=True)
-    env = {**command_environment(fleet=fleet), VARIABLE: str(folder), "TF_DATA_DIR": str(kept), "TF_IN_AUTOMATION": "1"}
-    _cdktf(["synth", "--output", str(output)], stack=stack, env=env, output=output)
+    env = {**command_environment(fleet=fleet), "TF_DATA_DIR": str(kept), "TF_IN_AUTOMATION": "1"}
     missing = unknown_stack(stack, manifest=output / "manifest.json")
     if missing:
         raise CommandError(missing)
@@ -110,6 +106,27 @@ def plan_in(folder: Path, stack: str, *, fleet: Path) -> Planned:
         limit=LIMIT_SECONDS,
     )
     return Planned(plan=read_plan(directory / "plan", env=env), refreshed=False, compared_with=compared_with)
+
+
+def synth_without_access(folder: Path, *, fleet: Path) -> Path:
+    """Synthesize every stack without the fleet's secrets, in a form that cannot be applied; the output folder.
+
+    Args:
+        folder: absolute path of an empty folder that only its owner may enter.
+        fleet: absolute path of the fleet file.
+
+    Raises:
+        CommandError: the app refused; with its message.
+    """
+    ClusterIdentity.create(
+        directory=PlanOnly(folder).identity.directory,
+        cluster_name="plan-only",
+        server_addresses=["plan-only.invalid"],
+    )
+    output = folder / "cdktf.out"
+    env = {**command_environment(fleet=fleet), VARIABLE: str(folder)}
+    _cdktf(["synth", "--output", str(output)], env=env)
+    return output
 
 
 def _copy_state(planning: PlanOnly, stack: str, *, env: Mapping[str, str]) -> str:
@@ -131,8 +148,8 @@ def _copy_state(planning: PlanOnly, stack: str, *, env: Mapping[str, str]) -> st
     return f"the last state of the {kind} backend (serial {found['serial']}, {count} resources)"
 
 
-def _cdktf(arguments: list[str], *, stack: str, env: Mapping[str, str], output: Path) -> None:
-    title = f"cdktf {' '.join(arguments[:1])} {stack}"
+def _cdktf(arguments: list[str], *, env: Mapping[str, str], stack: str | None = None) -> None:
+    title = f"cdktf {arguments[0]}" + (f" {stack}" if stack else "")
     progress = Progress(stream=sys.stdout, live=False)
     progress.note(f"...   {title}")
     outcome = run_shown(
@@ -145,6 +162,6 @@ def _cdktf(arguments: list[str], *, stack: str, env: Mapping[str, str], output: 
         readable=Readable(with_plan=False),
     )
     if outcome.exit_code != 0:
-        unknown = unknown_stack(stack, manifest=output / "manifest.json", lines=outcome.lines)
+        unknown = stack and unknown_stack(stack, manifest=OUTPUT / "manifest.json", lines=outcome.lines)
         raise CommandError(unknown or failure(title, outcome.lines))
     progress.note(f"ok    {title}: {outcome.seconds:.0f} s")

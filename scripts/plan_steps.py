@@ -32,6 +32,8 @@ PHASES = {
 _RESTARTING = {"ROLE", "K3S_VERSION", "K3S_SHA256", "CONFIG"}
 _HARMLESS = {"K3S_URL", "IMAGE_ARCHIVES", "START_TIMEOUT_SECONDS", "GPUS"}
 
+FOLLOWS = "what it waits for runs again"
+
 _RECORD = ("NODE", "STEP", "SCRIPT")
 _IDENTITY = ("address", "port", "host_key")
 
@@ -117,10 +119,13 @@ def reasons(before: Mapping[str, Any], after: Mapping[str, Any], *, why: str | N
         )
         if remembered.get("SCRIPT") != wanted.get("SCRIPT"):
             found["SCRIPT"] = f"{str(wanted.get('SCRIPT')).partition(' ')[0]} is another version"
+        if "K3S_VERSION" in found:
+            # Its address holds the version.
+            found.pop("K3S_URL", None)
     elif old.get("script_sha256") != new.get("script_sha256"):
         found["script_sha256"] = "its script or parameters differ; the state does not say which"
     if not found and why == "replace_by_triggers":
-        found["triggers"] = "what it waits for runs again"
+        found["triggers"] = FOLLOWS
     return found or {"unknown": "see the full plan"}
 
 
@@ -136,6 +141,14 @@ def restart_of(step: Step, changed: Mapping[str, str]) -> Restart:
     if _RESTARTING & set(changed):
         return "yes"
     return "no" if set(changed) <= _HARMLESS else "possible"
+
+
+def is_login_only(step: Step, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether nothing of a step changes but where this machine has its SSH key, which differs between operators."""
+    old, new = before.get("input"), after.get("input")
+    if not step.at_destroy or not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    return set(differences(old, new)) == {"private_key_path"}
 
 
 def loss_of(step: Step, *, action: str, why: str | None, address: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.plan_changes import Changes, NodeChange
+from scripts.plan_steps import FOLLOWS
 from scripts.plan_verdict import Verdict, counted
 from scripts.table import render
 
@@ -47,7 +48,7 @@ def node_rows(changes: Changes) -> list[tuple[str, list[str], str, list[str]]]:
                 f"{node} ({role})" if role else node,
                 [_phase(change) for change in own if change.runs] or ["nothing"],
                 RESTART_WORDS[worst],
-                list(dict.fromkeys(reason for change in own for reason in _whys(change))),
+                _reasons(own),
             )
         )
     return rows
@@ -58,7 +59,7 @@ def not_refreshed(changes: Changes) -> str:
     kinds: dict[str, int] = {}
     for address in changes.unread:
         parts = address.split(".")
-        kind = address if address.startswith("output ") else ".".join(parts[:2] if parts[0] == "data" else parts[:1])
+        kind = address if " " in address else ".".join(parts[:2] if parts[0] == "data" else parts[:1])
         kinds[kind] = kinds.get(kind, 0) + 1
     listed = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in sorted(kinds.items()))
     return f"machines and cluster ({listed})" if listed else "machines and cluster"
@@ -66,6 +67,13 @@ def not_refreshed(changes: Changes) -> str:
 
 def _phase(change: NodeChange) -> str:
     return change.step.phase if change.action != "replace" else f"{change.step.phase} again"
+
+
+def _reasons(changes: list[NodeChange]) -> list[str]:
+    """Each reason once; what only follows from another step of the node is left out."""
+    found = [reason for change in changes for reason in _whys(change)]
+    causes = [reason for reason in found if not reason.endswith(FOLLOWS)]
+    return list(dict.fromkeys(causes or found))
 
 
 def _whys(change: NodeChange) -> list[str]:
