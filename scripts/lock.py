@@ -15,9 +15,11 @@ from typing import Any
 from lab.artifacts.command import BuildError, run_command
 from lab.cache import CacheError
 from lab.progress import Progress
-from scripts.checkov import CHECKOV_REQUIREMENTS
 from scripts.checkout import ROOT
 from scripts.python_packages import PIPENV_REQUIREMENTS, install_pipenv, pipenv_environment
+
+# Named here, too: scripts.checkov imports packages that this program's Python need not have.
+CHECKOV_REQUIREMENTS = ROOT / "scripts" / "checkov-requirements.txt"
 
 _LOCK_LIMIT_SECONDS = 1200
 

@@ -26,7 +26,7 @@ from scripts.plan_verdict import Verdict, refusals
 from stacks.fleet import Fleet, FleetError, load_fleet
 
 LABELS_VARIABLE = "EDGE_GPU_ALLOWED"
-"""What a pull request's labels allow, separated by spaces or commas: `allow-destroy`, `allow-server-restart`."""
+"""What a pull request's labels allow, separated by commas: `allow-destroy`, `allow-server-restart`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _planned(options: argparse.Namespace, *, loaded: Fleet, fleet: Path) -> Plan
 
 
 def _allowed(environment: Mapping[str, str]) -> set[str]:
-    return set(environment.get(LABELS_VARIABLE, "").replace(",", " ").split())
+    return {label.strip() for label in environment.get(LABELS_VARIABLE, "").split(",")}
 
 
 def _write(path: Path, text: str) -> None:
