@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.plan_steps import PHASES, Restart, Step, is_login_only, loss_of, reasons, restart_of, step_of
-from scripts.plan_values import differences, masked
+from scripts.plan_values import differences
 from stacks.plan_only import GUARD
 
 ACTIONS = {
@@ -113,7 +113,7 @@ def read_changes(plan: Mapping[str, Any], *, nodes: Mapping[str, str], refreshed
     """Sort a plan's changes.
 
     Args:
-        plan: what `terraform show -json` printed.
+        plan: what read_plan() read: without sensitive values.
         nodes: role by node name, as the fleet file has them.
         refreshed: whether the plan looked at the real objects.
     """
@@ -149,10 +149,7 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
     action = ACTIONS.get(tuple(change["change"]["actions"]))
     if action is None or change["mode"] != "managed":
         return
-    before, after = (
-        masked(change["change"].get(side) or {}, change["change"].get(f"{side}_sensitive"))
-        for side in ("before", "after")
-    )
+    before, after = (_mapping(change["change"].get(side)) for side in ("before", "after"))
     why = change.get("action_reason")
     step = step_of(type_, change["name"], after or before, nodes=nodes)
     if step is None:
@@ -191,6 +188,10 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
     )
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _runs(step: Step, *, action: str, why: str | None) -> bool:
     if step.at_destroy:
         return action == "replace" or (action == "destroy" and not (why or "").startswith("delete_because_no_"))
@@ -212,7 +213,7 @@ def _attributes(change: Mapping[str, Any], before: Mapping[str, Any], after: Map
 def _drift(change: Mapping[str, Any]) -> str:
     if change["change"]["actions"] == ["delete"]:
         return f"{change['address']} is gone"
-    before, after = (change["change"].get(side) or {} for side in ("before", "after"))
+    before, after = (_mapping(change["change"].get(side)) for side in ("before", "after"))
     # Names alone: values that came from outside may be anything.
     names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     return f"{change['address']}: {', '.join(names) or 'changed'}"

@@ -13,6 +13,7 @@ from typing import Any
 from scripts.checkout import shown
 from scripts.errors import CommandError
 from scripts.plan_errors import failure
+from scripts.plan_values import scrubbed, without_secrets
 from stacks.plan_only import GUARD_NAME
 
 FORMAT_MAJOR = "1"
@@ -26,8 +27,8 @@ class SavedPlan:
     """A plan.
 
     Attributes:
-        data: what `terraform show -json` prints: sensitive values are in it in clear.
-        text: what `terraform show` prints, sensitive values left out; None when only the JSON is there.
+        data: what `terraform show -json` prints, less sensitive values, which are there in clear.
+        text: what `terraform show` prints, less all of them; None when only the JSON is there.
     """
 
     data: Mapping[str, Any]
@@ -51,11 +52,11 @@ def read_plan(path: Path, *, env: Mapping[str, str]) -> SavedPlan:
             f"there is no plan at {shown(path)}: {error.strerror}. Fix: edge-gpu diff makes one and shows it"
         ) from error
     if begins == b"{":
-        return SavedPlan(data=_checked(path.read_text(), path=path), text=None)
-    data = _checked(run_terraform(["show", "-json", path.name], cwd=path.parent, env=env), path=path)
-    return SavedPlan(
-        data=data, text=_without_guard(run_terraform(["show", "-no-color", path.name], cwd=path.parent, env=env))
-    )
+        return SavedPlan(data=without_secrets(_checked(path.read_text(), path=path))[0], text=None)
+    shown_json = run_terraform(["show", "-json", path.name], cwd=path.parent, env=env)
+    data, secrets = without_secrets(_checked(shown_json, path=path))
+    text = run_terraform(["show", "-no-color", path.name], cwd=path.parent, env=env)
+    return SavedPlan(data=data, text=_without_guard(scrubbed(text, secrets)))
 
 
 def run_terraform(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: float = _LIMIT_SECONDS) -> str:
