@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from constructs_lib.cluster_identity import ClusterIdentity
 from lab.progress import Progress
@@ -136,7 +137,7 @@ def _copy_state(planning: PlanOnly, stack: str, *, env: Mapping[str, str]) -> st
     kind = next(iter(settings))
     run_terraform(["init", "-input=false", "-no-color", "-reconfigure"], cwd=own, env=env, limit=LIMIT_SECONDS)
     state = run_terraform(["state", "pull"], cwd=own, env=env, limit=LIMIT_SECONDS)
-    found = json.loads(state) if state.strip() else {"serial": 0}
+    found: dict[str, Any] = json.loads(state) if state.strip() else {"serial": 0}
     if found["serial"] == 0:
         # Nothing was ever written: some backends answer with nothing, others with a state that says nothing.
         if kind == "local":
