@@ -10,7 +10,7 @@ from pathlib import Path
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
 from stacks.fleet import Fleet, FleetError, load_fleet
-from stacks.plan_only import PlanOnly
+from stacks.plan_only import PlanOnly, PlanOnlyError
 
 PROJECT = Path(__file__).resolve().parent
 
@@ -36,8 +36,12 @@ def main() -> int:
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
     output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
-    if plan_only:
-        plan_only.disarm(output)
+    try:
+        if plan_only:
+            plan_only.disarm(output)
+    except PlanOnlyError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
