@@ -1,4 +1,4 @@
-"""What example fleets synthesize to, as text that a review can read: `python -m tests.synth.snapshot` writes it anew.
+"""What example fleets synthesize to, as text that a review can read: `make snapshots` writes it anew.
 
 For each fleet of tests/synth/snapshots: NAME.addresses.txt has every resource's Terraform address, and for small
 fleets NAME.json the whole configuration. Scripts are named by their checksum in scripts.txt and cut in the JSON: there

@@ -9,9 +9,7 @@ import pytest
 
 from tests.synth.snapshot import FLEETS, FOLDER, addresses, readable, snapshots, synthesized
 
-REFRESH = (
-    "if that is meant, run: .venv/bin/python -m scripts.run python -m tests.synth.snapshot, and commit what it wrote"
-)
+REFRESH = "if that is meant, run make snapshots and commit what it wrote"
 
 
 @pytest.fixture(scope="module")
