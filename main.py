@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
 from stacks.fleet import Fleet, FleetError, Images, load_fleet
+from stacks.plan_only import PlanOnly
 
 if TYPE_CHECKING:
     from constructs_lib.cdk import App
@@ -33,7 +34,8 @@ def main() -> int:
     for warning in fleet.warnings():
         print(f"WARNING {warning}", file=sys.stderr)
     edge_folder = PROJECT / ".edge" / fleet.name
-    identity = ClusterIdentity(edge_folder)
+    plan_only = PlanOnly.from_environment()
+    identity = plan_only.identity if plan_only else ClusterIdentity(edge_folder)
     try:
         identity.verify()
     except IdentityError as error:
@@ -42,14 +44,16 @@ def main() -> int:
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
     try:
-        synthesize(fleet, identity=identity, edge_folder=edge_folder)
+        output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
     except ImagesError as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
+    if plan_only:
+        plan_only.disarm(output)
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> None:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> Path:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
@@ -59,6 +63,7 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) ->
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
     app.synth()
+    return Path(app.outdir)
 
 
 def add_images(app: App, fleet: Fleet, *, images: Images, edge_folder: Path) -> None:
