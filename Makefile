@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m scripts.run
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
 .PHONY: help setup setup-checks deploy diff destroy report test check checkov unit lint types lab-up lab-down \
-	bench lock clean
+	bench snapshots lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -55,6 +55,9 @@ lab-down: setup ## Remove the embedded lab
 
 bench: setup ## Measure set-up, synth, deploy, second deploy and destroy: build/bench.json and a table
 	@$(RUN) python -m scripts.bench
+
+snapshots: setup-checks ## Write anew what the example fleets of tests/synth/snapshots synthesize to
+	@$(RUN) python -m tests.synth.snapshot
 
 lock: setup ## Resolve the dependencies anew: Pipfile.lock, package-lock.json, scripts/pipenv-requirements.txt
 	@$(PYTHON) -m scripts.lock

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from cdktf import (
     App,
-    DataResource,
     FileProvisioner,
     HttpBackend,
     LocalBackend,
+    LocalExecProvisioner,
     PgBackend,
     Postcondition,
     RemoteExecProvisioner,
@@ -30,11 +30,11 @@ from constructs import Construct, IConstruct
 __all__ = [
     "App",
     "Construct",
-    "DataResource",
     "FileProvisioner",
     "HttpBackend",
     "IConstruct",
     "LocalBackend",
+    "LocalExecProvisioner",
     "PgBackend",
     "Postcondition",
     "RemoteExecProvisioner",

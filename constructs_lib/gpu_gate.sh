@@ -26,7 +26,10 @@ if [ -z "$pod" ]; then
         fix="k3s kubectl describe daemonset -n $PLUGIN_NAMESPACE"
     fi
 else
-    cause="device plugin $pod: $(kubectl get -n "$PLUGIN_NAMESPACE" "$pod" -o 'jsonpath={.status.phase} {.status.containerStatuses[*].state}')"
+    state='{.status.phase}, {.status.containerStatuses[*].state.*.reason}'
+    state="$state, {.status.containerStatuses[*].restartCount} restarts"
+    state="$state, exit code {.status.containerStatuses[*].lastState.terminated.exitCode}"
+    cause="device plugin $pod: $(kubectl get -n "$PLUGIN_NAMESPACE" "$pod" -o "jsonpath=$state")"
     fix="read the plugin's last lines above; does nvidia-smi list $GPUS GPUs on $NODE?"
     {
         echo "last lines of $pod on $NODE:"

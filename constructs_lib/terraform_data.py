@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from constructs_lib.cdk import (
     Construct,
     FileProvisioner,
+    LocalExecProvisioner,
     RemoteExecProvisioner,
     SSHProvisionerConnection,
     TerraformResource,
@@ -38,7 +39,7 @@ class TerraformData(TerraformResource):
         triggers_replace: Mapping[str, str],
         input: Mapping[str, str] | None = None,  # noqa: A002 (Terraform's name)
         connection: SSHProvisionerConnection | None = None,
-        provisioners: Sequence[FileProvisioner | RemoteExecProvisioner] = (),
+        provisioners: Sequence[FileProvisioner | LocalExecProvisioner | RemoteExecProvisioner] = (),
         lifecycle: TerraformResourceLifecycle | None = None,
     ) -> None:
         super().__init__(

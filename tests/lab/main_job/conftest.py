@@ -78,9 +78,9 @@ def main_pid(node: str) -> str:
     return on_node(node, "systemctl", "show", unit, "-p", "MainPID,ActiveEnterTimestampMonotonic")
 
 
-def gpu_report() -> dict[str, Any]:
-    """The stack's output `gpu_report`."""
-    shown = run(["terraform", f"-chdir={STACK_DIRECTORY}", "output", "-raw", "gpu_report"])
+def gpu_report(*, fleet: Path = LAB_FLEET) -> dict[str, Any]:
+    """The stack's output `gpu_report`, for the fleet that was deployed last."""
+    shown = run(["terraform", f"-chdir={STACK_DIRECTORY}", "output", "-raw", "gpu_report"], fleet=fleet)
     assert shown.code == 0, shown.output
     report: dict[str, Any] = json.loads(shown.output)
     return report
