@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from constructs_lib.cdk import Construct
-from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.machine import GPU_PRESENT_LABEL, Machine
-from constructs_lib.ordering import run_after
 from constructs_lib.remote_step import RemoteStep
 
 
 class K3sNode(Construct):
-    """K3s on one machine, as a server or an agent, from a pinned binary; removed again at destroy.
+    """K3s on one machine, as a server or an agent, from a pinned binary. `NodeRemoval` takes it away again.
 
     A later run restarts K3s only when its binary, unit, configuration or token changed, when it is not running,
     or when the machine's NVIDIA runtime was installed after K3s last started.
@@ -35,7 +33,6 @@ class K3sNode(Construct):
     Attributes:
         machine: The machine.
         install: The step that installs and starts K3s.
-        uninstall: The step that removes K3s at destroy.
 
     Raises:
         ValueError: An agent without `server_url`, or `cluster_init` on a node that joins.
@@ -63,9 +60,6 @@ class K3sNode(Construct):
             raise ValueError(f"K3sNode {machine.name!r}: cluster_init is for the first server only, this node joins")
         self.machine = machine
         config = node_config(machine=machine, server_url=server_url, cluster_init=cluster_init, tls_sans=tls_sans)
-        self.uninstall = DestroyStep(
-            self, "uninstall", host=machine.host, node=machine.name, script="k3s_node_uninstall.sh", parameters={}
-        )
         self.install = RemoteStep(
             self,
             "k3s",
@@ -86,7 +80,6 @@ class K3sNode(Construct):
                 "START_TIMEOUT_SECONDS": str(start_timeout_seconds),
             },
         )
-        run_after(self.install, self.uninstall)
 
 
 def node_config(

@@ -11,12 +11,13 @@ from pathlib import Path
 from lab.artifacts.command import BuildError
 from lab.cache import CacheError
 from lab.progress import Progress
-from scripts import report
+from scripts import dead_cluster, removals, report
 from scripts.cdktf_output import Readable, cause
 from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
 from scripts.environment import command_environment
 from scripts.errors import CommandError
 from scripts.process import Outcome, run_shown
+from stacks.fleet import load_fleet
 
 CDKTF_ARGUMENTS = {
     "deploy": ("deploy", STACK, "--auto-approve", "--no-color"),
@@ -38,7 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     fleet = chosen_fleet()
     try:
         _prepare(command, fleet=fleet)
-        run_cdktf(command, fleet=fleet)
+        if command == "destroy":
+            env = command_environment(fleet=fleet)
+            dead_cluster.destroy(lambda: run_cdktf("destroy", fleet=fleet), fleet=load_fleet(fleet), env=env)
+            removals.say_left_over(load_fleet(fleet))
+        else:
+            run_cdktf(command, fleet=fleet)
     except (CommandError, BuildError, CacheError) as error:
         if command == "deploy" and fleet.is_file():
             # What is up, and the device plugin's last words where GPUs are short, help more than the error alone.

@@ -148,6 +148,17 @@ class GpuCheckSettings(Section):
     timeout_seconds: Seconds = Field(300, description="Limit for a node to offer its GPUs, and again for its job.")
 
 
+class Removal(Section):
+    """Taking nodes out of the fleet. Destroying the whole fleet asks for none of it."""
+
+    may_lose_data: tuple[NodeName, ...] = Field(
+        (),
+        strict=False,
+        description="Names of nodes that may be taken out of `nodes` although data goes with them: the last server, "
+        "and nodes with persistent volumes of their own. Others are drained and removed without a word here.",
+    )
+
+
 class Fleet(Section):
     """A fleet file that is whole and free of contradictions, when it came from `load_fleet` or `parse_fleet`."""
 
@@ -160,6 +171,7 @@ class Fleet(Section):
     container_toolkit: ContainerToolkit = Field(ContainerToolkit(), description="NVIDIA's container toolkit.")
     device_plugin: DevicePlugin = Field(DevicePlugin(), description="NVIDIA's device plugin.")
     gpu_check: GpuCheckSettings = Field(GpuCheckSettings(), description="The proof that GPUs work.")
+    removal: Removal = Field(Removal(), description="Taking nodes out of the fleet.")
     backend: Backend = Field(LocalBackendSettings(), description="Where the state lies.")
 
     def warnings(self) -> list[str]:
