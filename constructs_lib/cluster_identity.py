@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import datetime
 import errno
+import hashlib
 import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 
@@ -102,6 +104,24 @@ class ClusterIdentity:
     def agent_upload_dir(self) -> Path:
         """Folder for agents: `token`, which lets a node join as an agent and nothing else. SECRET."""
         return self.directory / "agent"
+
+    def token_id(self, *, role: Literal["server", "agent"]) -> str:
+        """A word that changes when the tokens of a role do, 16 hex digits of a hash: no secret, and no way back to one.
+
+        Args:
+            role: Whose upload folder.
+
+        Returns:
+            The word; empty while the tokens are not there: then nothing can be deployed either.
+        """
+        files = [self.agent_upload_dir / "token"]
+        if role == "server":
+            files = [self.server_upload_dir / name for name in ("token", "agent-token")]
+        try:
+            contents = [file.read_bytes() for file in files]
+        except FileNotFoundError:
+            return ""
+        return hashlib.sha256(b"\0".join([b"edge-gpu token id", *contents])).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from constructs_lib.cdk import Construct
 from constructs_lib.cluster_identity import ClusterIdentity
+from constructs_lib.k3s_config import ConfigValue
 from constructs_lib.k3s_node import K3sNode
+from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.kubeconfig import API_PORT
 from constructs_lib.machine import Machine
@@ -34,6 +36,9 @@ class K3sCluster(Construct):
         toolkit: The container toolkit for GPU machines. Needed when any machine has GPUs.
         identity: The cluster's certificate authorities and tokens. Machines that leave the cluster while they cannot be
             reached are written down beside them, in `not-removed.jsonl`.
+        config: Further keys of K3s's `config.yaml` on every node, default none.
+        server_config: The same for servers alone; they win over `config`. Default none.
+        registries: For every node's `registries.yaml`, default none.
         may_lose_data: Names of nodes that may be taken out although data goes with them, see `NodeRemoval`.
         start_timeout_seconds: Limit for K3s to run and again for the node to be Ready, default 180.
 
@@ -56,6 +61,9 @@ class K3sCluster(Construct):
         machines: Sequence[Machine],
         release: K3sRelease,
         identity: ClusterIdentity,
+        config: Mapping[str, ConfigValue] | None = None,
+        server_config: Mapping[str, ConfigValue] | None = None,
+        registries: Sequence[K3sRegistry] = (),
         may_lose_data: Sequence[str] = (),
         toolkit: ContainerToolkitRelease | None = None,
         start_timeout_seconds: int = 180,
@@ -80,6 +88,9 @@ class K3sCluster(Construct):
                 secrets_folder=(identity.server_upload_dir if machine.role == "server" else identity.agent_upload_dir),
                 server_url=None if first else self.api_url,
                 cluster_init=first and len(servers) > 1,
+                extra_config={**dict(config or {}), **(dict(server_config or {}) if machine.role == "server" else {})},
+                registries=registries,
+                token_id=identity.token_id(role=machine.role),
                 tls_sans=[server.host.address for server in servers if server is not machine],
                 start_timeout_seconds=start_timeout_seconds,
             )

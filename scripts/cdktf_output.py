@@ -17,7 +17,7 @@ _NOISE = re.compile(
     r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
     r"|\S+ \([^)]*\)(?:\[[^]]*\])?: (?:Provisioning with |Refreshing state|Reading)"
     # What a remote-exec says of its connection before its script says anything.
-    r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Connecting to remote|Connected!|Using configured bastion"
+    r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Executing: |Connecting to remote|Connected!|Using configured bastion"
     r"|  (?:Host|User|Password|Private key|Certificate|SSH Agent|Checking Host Key|Target Platform): )"
 )
 _LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default -(?: |$)")

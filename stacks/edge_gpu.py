@@ -15,7 +15,7 @@ from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, Kuber
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
 from stacks.fleet import Fleet
-from stacks.fleet_to_constructs import k3s_release, machines, toolkit_release
+from stacks.fleet_to_constructs import k3s_release, machines, registries, toolkit_release
 
 STACK = "edge-gpu"
 
@@ -46,6 +46,9 @@ class EdgeGpuStack(TerraformStack):
             release=k3s_release(fleet),
             toolkit=toolkit_release(fleet),
             identity=identity,
+            config=fleet.k3s.config,
+            server_config=fleet.k3s.server_config,
+            registries=registries(fleet),
             may_lose_data=fleet.removal.may_lose_data,
             start_timeout_seconds=fleet.k3s.start_timeout_seconds,
         )
