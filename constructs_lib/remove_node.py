@@ -24,6 +24,7 @@ from constructs_lib.ssh_access import SshAccess, SshResult
 STEP = "removal"
 UNINSTALL_SECONDS = 300
 FORGET_SECONDS = 90
+NODE_OBJECT = "its Node object in the cluster"
 HOLDS_DATA = 3
 """Exit code of k3s_node_drain.sh for a node that holds data."""
 
@@ -154,7 +155,7 @@ def _written_down(removal: Removal, *, gone: SshResult, forgotten: SshResult | N
         left.append("K3s on the machine")
         why.append(_last_line(gone) or "it cannot be reached")
     if wanted and (forgotten is None or forgotten.code != 0):
-        left.append("its Node object in the cluster")
+        left.append(NODE_OBJECT)
         why.append((_last_line(forgotten) if forgotten else "") or "no server answers")
     if not left:
         drop_record(removal.records_file, node=node, address=address)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from constructs_lib.removal_records import RemovalRecord, drop_record, read_records
-from constructs_lib.remove_node import Removal, remove
+from constructs_lib.remove_node import NODE_OBJECT, Removal, remove
 from scripts.checkout import ROOT, chosen_fleet
 from stacks.fleet import Fleet, FleetError, load_fleet
 
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
                 Removal.read(
                     options={"records_file": str(file), "may_lose_data": [record.node], "drain_seconds": 0},
                     target=record.target,
-                    whole_fleet=False,
+                    # With its whole fleet gone there is no cluster left that still has the node.
+                    whole_fleet=NODE_OBJECT not in record.left,
                 )
             )
         left = read_records(file)
