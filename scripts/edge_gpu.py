@@ -102,6 +102,8 @@ def make_identity(*, fleet: Path) -> Outcome:
 
 
 def _prepare(command: str, *, fleet: Path) -> None:
+    # What the report says of nodes that failed comes from there, and never from an earlier run.
+    (LOGS / f"cdktf-{command}.log").unlink(missing_ok=True)
     if command == "deploy" and is_lab_fleet(fleet):
         lab_up(fleet=fleet)
     if not fleet.is_file():
