@@ -129,9 +129,9 @@ def remove(removal: Removal) -> int:
 
 def destroys_everything() -> bool:
     """Whether the Terraform that started this program destroys all it has, and not only what left the fleet file."""
-    told = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(os.getppid())], capture_output=True, text=True, timeout=10, check=False
-    )
+    # -ww: else the line may be cut at the width of a terminal.
+    argv = ["ps", "-ww", "-o", "args=", "-p", str(os.getppid())]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     words = told.stdout.split()
     return "destroy" in words[1:] or any(word in ("-destroy", "--destroy", "-destroy=true") for word in words)
 
