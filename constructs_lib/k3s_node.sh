@@ -155,13 +155,16 @@ start() {
     started_at=$(date -u +%Y-%m-%dT%H:%M:%S)
     systemctl daemon-reload
     systemctl enable --quiet "$UNIT"
+    # Also sets its count of restarts to 0.
+    systemctl reset-failed "$UNIT" 2>/dev/null || true
     systemctl restart --no-block "$UNIT"
 }
 
-# Where K3s ran before, ending again and again is an answer: waiting on would only keep the node down.
-runs() {
+# comes_up COMMAND...: waits until the command succeeds, its last output is in $LAST_PROBE. Where K3s ran before, ending
+# again and again is an answer: waiting on would only keep the node down.
+comes_up() {
     deadline=$(($(date +%s) + START_TIMEOUT_SECONDS))
-    while ! LAST_PROBE="unit is $(systemctl is-active "$UNIT")"; do
+    while ! LAST_PROBE=$("$@" 2>&1); do
         [ "$(date +%s)" -lt "$deadline" ] || return 1
         [ ! -d "$BEFORE" ] || [ "$(systemctl show "$UNIT" -p NRestarts --value)" -lt 3 ] || return 1
         sleep 0.5
@@ -195,7 +198,7 @@ go_back() {
     cp -p "$BEFORE/$UNIT.service" /etc/systemd/system/
     [ "$1" = no ] || [ ! -e "$K3S.edge-gpu-before" ] || mv -f "$K3S.edge-gpu-before" "$K3S"
     start
-    runs && wait_until "$START_TIMEOUT_SECONDS" node_is_ready ''
+    comes_up systemctl is-active "$UNIT" && comes_up node_is_ready ''
 }
 
 not_started() { # not_started PHASE FIX WITH_BINARY
@@ -220,11 +223,12 @@ if [ "$restart" -eq 1 ]; then
     say "starting $UNIT $K3S_VERSION"
 fi
 started=$(date +%s)
-runs || not_started "K3s does not start" "correct what the journal names; can this node reach the server's port 6443?" yes
+comes_up systemctl is-active "$UNIT" ||
+    not_started "K3s does not start" "correct what the journal names; can this node reach the server's port 6443?" yes
 # Once a new version has run, it may have stored what the old one cannot read.
 same_binary=yes
 [ ! -e "$K3S.edge-gpu-before" ] || same_file "$K3S" "$K3S.edge-gpu-before" || same_binary=no
-wait_until "$START_TIMEOUT_SECONDS" node_is_ready "$K3S_VERSION" ||
+comes_up node_is_ready "$K3S_VERSION" ||
     not_started "the node is not Ready at $K3S_VERSION" "correct what the journal names" "$same_binary"
 if [ "$GPUS" -gt 0 ]; then
     grep -q nvidia-container-runtime "$runtimes" ||
