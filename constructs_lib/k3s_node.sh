@@ -212,6 +212,7 @@ not_started() { # not_started PHASE FIX WITH_BINARY
     cause="$UNIT, last probe: $seen_last; see its last 50 lines above"
     if [ "$restart" -ne 1 ] || [ ! -d "$BEFORE" ]; then fail "$1 within $START_TIMEOUT_SECONDS s" "$cause" "$2"; fi
     if go_back "$3"; then
+        rm -rf "$BEFORE" "$K3S.edge-gpu-before"
         fail "$1: what ran before is back, and the node is Ready with it" "$cause" "$2"
     fi
     fail "$1, and what ran before did not start again either" "$cause" "$2; the files of before are in $BEFORE"
