@@ -6,16 +6,25 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
-from stacks.fleet import Fleet, FleetError, load_fleet
+from stacks.fleet import Fleet, FleetError, Images, load_fleet
+from stacks.plan_only import PlanOnly
+
+if TYPE_CHECKING:
+    from constructs_lib.cdk import App
 
 PROJECT = Path(__file__).resolve().parent
 
 
+class ImagesError(Exception):
+    """The fleet file's images cannot be described; the message tells why and what to do."""
+
+
 def main() -> int:
-    """Synthesize; 1 with a message when the fleet file or its secrets are not as they must be."""
+    """Synthesize; 1 with a message when the fleet file, its secrets or its images are not as they must be."""
     path = PROJECT / os.environ.get("FLEET", "fleets/lab.yaml")
     try:
         fleet = load_fleet(path)
@@ -25,7 +34,8 @@ def main() -> int:
     for warning in fleet.warnings():
         print(f"WARNING {warning}", file=sys.stderr)
     edge_folder = PROJECT / ".edge" / fleet.name
-    identity = ClusterIdentity(edge_folder)
+    plan_only = PlanOnly.from_environment()
+    identity = plan_only.identity if plan_only else ClusterIdentity(edge_folder)
     try:
         identity.verify()
     except IdentityError as error:
@@ -33,18 +43,50 @@ def main() -> int:
         if not identity.exists():
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
-    synthesize(fleet, identity=identity, edge_folder=edge_folder)
+    try:
+        output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
+    except ImagesError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    if plan_only:
+        plan_only.disarm(output)
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> None:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> Path:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
 
     app = App()
     EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder)
+    if fleet.images is not None:
+        add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
     app.synth()
+    return Path(app.outdir)
+
+
+def add_images(app: App, fleet: Fleet, *, images: Images, edge_folder: Path) -> None:
+    """Add the stack `edge-images`. A fleet without images does not pay for the Docker provider's bindings.
+
+    Raises:
+        ImagesError: The images cannot be described, for example because a base has no digest.
+    """
+    from stacks.edge_images import STACK, EdgeImagesStack
+    from stacks.fleet_to_constructs import machines
+
+    try:
+        EdgeImagesStack(
+            app,
+            STACK,
+            images=images,
+            hosts={machine.name: machine.host for machine in machines(fleet)},
+            backend=fleet.backend,
+            images_folder=PROJECT / "images",
+            edge_folder=edge_folder,
+        )
+    except ValueError as error:
+        raise ImagesError(f"images: {error}") from error
 
 
 if __name__ == "__main__":

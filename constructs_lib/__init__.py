@@ -10,9 +10,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from constructs_lib.build_context import BuildContext as BuildContext
     from constructs_lib.cluster_identity import ClusterIdentity as ClusterIdentity
+    from constructs_lib.container_image import ContainerImage as ContainerImage
+    from constructs_lib.cuda_base_image import CudaBaseImage as CudaBaseImage
     from constructs_lib.gpu_check import GpuCheck as GpuCheck
     from constructs_lib.gpu_check import GpuNode as GpuNode
+    from constructs_lib.gpu_check_image import GpuCheckImage as GpuCheckImage
+    from constructs_lib.gpu_container import Desk as Desk
+    from constructs_lib.gpu_container import GpuContainer as GpuContainer
+    from constructs_lib.image_handover import ImageHandover as ImageHandover
+    from constructs_lib.image_variants import ImageSettings as ImageSettings
     from constructs_lib.k3s_cluster import K3sCluster as K3sCluster
     from constructs_lib.k3s_node import K3sNode as K3sNode
     from constructs_lib.k3s_release import ImageArchive as ImageArchive
@@ -25,15 +33,25 @@ if TYPE_CHECKING:
     from constructs_lib.nvidia_driver import NvidiaDriver as NvidiaDriver
     from constructs_lib.ordering import run_after as run_after
     from constructs_lib.preflight import Preflight as Preflight
+    from constructs_lib.ros2_humble_image import Ros2HumbleImage as Ros2HumbleImage
     from constructs_lib.ssh_host import SshBastion as SshBastion
     from constructs_lib.ssh_host import SshHost as SshHost
+    from constructs_lib.triton_image import TritonImage as TritonImage
 
 _MODULE_OF = {
+    "BuildContext": "build_context",
     "ClusterIdentity": "cluster_identity",
+    "ContainerImage": "container_image",
     "ContainerToolkitRelease": "nvidia_container_toolkit",
+    "CudaBaseImage": "cuda_base_image",
+    "Desk": "gpu_container",
     "GpuCheck": "gpu_check",
+    "GpuCheckImage": "gpu_check_image",
+    "GpuContainer": "gpu_container",
     "GpuNode": "gpu_check",
     "ImageArchive": "k3s_release",
+    "ImageHandover": "image_handover",
+    "ImageSettings": "image_variants",
     "K3sCluster": "k3s_cluster",
     "K3sNode": "k3s_node",
     "K3sRelease": "k3s_release",
@@ -42,8 +60,10 @@ _MODULE_OF = {
     "NvidiaDevicePlugin": "nvidia_device_plugin",
     "NvidiaDriver": "nvidia_driver",
     "Preflight": "preflight",
+    "Ros2HumbleImage": "ros2_humble_image",
     "SshBastion": "ssh_host",
     "SshHost": "ssh_host",
+    "TritonImage": "triton_image",
     "lazy_package": "lazy_import",
     "run_after": "ordering",
 }

@@ -93,7 +93,7 @@ def base_reference(
     if not entry.digest and not allow_unlocked:
         raise ValueError(
             f"base {name} ({entry.reference}) has no digest in {path}: what its tag stands for may change\n"
-            f"  fix: {REFRESH_COMMAND} {name} (needs the registry), or allow unlocked bases to build by tag"
+            f"  fix: {REFRESH_COMMAND} {name} (needs the registry), or allow_unlocked_bases to build by tag"
         )
     registry, slash, rest = entry.pinned.partition("/")
     mirror = (registry_mirrors or {}).get(registry)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from cdktf import (
     App,
-    DataResource,
     FileProvisioner,
     HttpBackend,
     LocalBackend,
@@ -31,7 +30,6 @@ from constructs import Construct, IConstruct
 __all__ = [
     "App",
     "Construct",
-    "DataResource",
     "FileProvisioner",
     "HttpBackend",
     "IConstruct",

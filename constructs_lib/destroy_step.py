@@ -48,7 +48,8 @@ class DestroyStep(Construct):
             self,
             "on-destroy",
             triggers_replace=host.identity(),
-            input=host.login(),
+            # The last two are for readers of a plan; nothing uses them.
+            input={**host.login(), "STEP": id_, "NODE": node},
             connection=host.connection_from_state(),
             provisioners=[
                 RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),

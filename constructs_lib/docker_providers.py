@@ -1,4 +1,4 @@
-"""The Docker provider's bindings, and CDK names that only images need; `constructs_lib.providers` has the others.
+"""The Docker provider's bindings; `constructs_lib.providers` has the others.
 
 A module of its own, so that a stack without images does not load them.
 """
@@ -9,7 +9,6 @@ from constructs_lib.lazy_import import lazy_package
 
 lazy_package("cdktf_cdktf_provider_docker")
 
-from cdktf import LocalExecProvisioner  # noqa: E402
 from cdktf_cdktf_provider_docker.container import (  # noqa: E402
     Container,
     ContainerDevices,
@@ -29,6 +28,5 @@ __all__ = [
     "Image",
     "ImageBuild",
     "ImageTimeouts",
-    "LocalExecProvisioner",
     "RegistryImage",
 ]

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from constructs_lib.cdk import Construct, DataResource, FileProvisioner, RemoteExecProvisioner
+from constructs_lib.cdk import Construct, FileProvisioner, LocalExecProvisioner, RemoteExecProvisioner
 from constructs_lib.container_image import ContainerImage
 from constructs_lib.destroy_step import DestroyStep
-from constructs_lib.docker_providers import LocalExecProvisioner
 from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.ordering import run_after
 from constructs_lib.ssh_host import SshHost
+from constructs_lib.terraform_data import TerraformData
 
 STEP = "image"
 
@@ -76,7 +77,7 @@ class ImageHandover(Construct):
             )
             for name in hosts
         }
-        saved = DataResource(
+        saved = TerraformData(
             self,
             "saved",
             # Whatever makes a node's upload run again: the archive may have been cleaned away since.
@@ -94,13 +95,13 @@ class ImageHandover(Construct):
                     environment=environment,
                 )
             ],
-            depends_on=[image.image],
         )
+        run_after(saved, image)
         for name, host in hosts.items():
             text = scripts[name]
             node = Construct(self, name)
             uploaded = f"{NODE_FOLDER}/{STEP}-{stem}.sh"
-            DataResource(
+            handed_over = TerraformData(
                 node,
                 "hand-over",
                 triggers_replace={
@@ -127,8 +128,8 @@ class ImageHandover(Construct):
                         ],
                     ),
                 ],
-                depends_on=[saved],
             )
+            run_after(handed_over, saved)
             DestroyStep(
                 node,
                 f"image-removal-{stem}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping
@@ -37,6 +38,19 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
     prelude = package.joinpath("node_script.sh").read_text(encoding="utf-8")
     body = package.joinpath(script).read_text(encoding="utf-8")
     return f"#!/bin/sh\n{assignments}{prelude}{body}"
+
+
+def step_record(script: str, *, step: str, node: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """What a step's resource remembers of it, for readers of a plan: nothing that runs uses it.
+
+    Args:
+        script: File name in this package.
+        step: Step name.
+        node: Machine name.
+        parameters: Shell variables by name; nothing secret.
+    """
+    bare = node_script(script, step=step, node=node, parameters={})
+    return {**parameters, "STEP": step, "NODE": node, "SCRIPT": f"{script} {hashlib.sha256(bare.encode()).hexdigest()}"}
 
 
 def script_path(*, step: str, node: str) -> str:

@@ -18,6 +18,7 @@ from constructs_lib.node_script import (
     run_as_root,
     script_path,
     secrets_path,
+    step_record,
     terraform_literal,
 )
 from constructs_lib.ordering import address_of
@@ -90,6 +91,8 @@ class RemoteStep(Construct):
             self,
             "run",
             triggers_replace={**host.identity(), "script_sha256": hashlib.sha256(text.encode()).hexdigest()},
+            # Says in a plan what the checksum above cannot: which step on which machine, and what of it changed.
+            input=step_record(script, step=id_, node=node, parameters=parameters),
             connection=host.connection(),
             provisioners=provisioners,
             lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,

@@ -19,7 +19,6 @@ _LAB_NAME = os.environ.get("LAB_NAME") or "edge-gpu-lab"
 # As lab.settings has it; not asked there, because a wrong LAB_NAME must not stop what needs no lab.
 LAB_FLEET = ROOT / ("fleets/lab.yaml" if _LAB_NAME == "edge-gpu-lab" else f"build/{_LAB_NAME}.yaml")
 LAB_TERRAFORM_CONFIG = ROOT / ".edge" / "terraform.rc"
-TERRAFORM_DATA = ROOT / ".edge" / "terraform-data"
 STACK = "edge-gpu"
 STACK_DIRECTORY = ROOT / "cdktf.out" / "stacks" / STACK
 

@@ -12,7 +12,6 @@ from scripts.checkout import (
     LAB_TERRAFORM_CONFIG,
     NODE_BIN,
     NODE_MODULES,
-    TERRAFORM_DATA,
     VENV,
     is_lab_fleet,
     shown,
@@ -31,8 +30,8 @@ def project_variables(*, fleet: Path) -> dict[str, str]:
         "CDKTF_SKIP_PROVIDER_LOCK": "true",
         "CHECKPOINT_DISABLE": "1",
         # Each fleet has its own backend, which Terraform remembers here: in a shared folder the second fleet
-        # would stop at "Backend configuration changed".
-        "TF_DATA_DIR": str(TERRAFORM_DATA / fleet.stem),
+        # would stop at "Backend configuration changed". Relative, so that each stack has its own in its folder.
+        "TF_DATA_DIR": f".terraform-{fleet.stem}",
         "DISABLE_VERSION_CHECK": "1",
         # A refresh asks the cluster first: with its API down nothing at all would be destroyed.
         "TF_CLI_ARGS_destroy": "-refresh=false",

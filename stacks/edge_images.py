@@ -16,8 +16,8 @@ from constructs_lib.ros2_humble_image import Ros2HumbleImage
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.triton_image import TritonImage
 from stacks.backend import add_backend
-from stacks.fleet import Backend
-from stacks.image_settings import Choice, CudaBaseChoice, GpuCheckChoice, Images, Ros2HumbleChoice
+from stacks.fleet import Backend, Images
+from stacks.fleet.images import Choice, CudaBaseChoice, GpuCheckChoice, Ros2HumbleChoice
 from stacks.images_backend import images_backend
 
 STACK = "edge-images"

@@ -7,6 +7,7 @@ from stacks.fleet.backend import (
     PgBackendSettings,
     S3BackendSettings,
 )
+from stacks.fleet.images import Images
 from stacks.fleet.load import load_fleet, parse_fleet
 from stacks.fleet.model import (
     Bastion,
@@ -31,6 +32,7 @@ __all__ = [
     "GpuCheckSettings",
     "HttpBackendSettings",
     "ImageArchive",
+    "Images",
     "K3s",
     "LocalBackendSettings",
     "Node",

@@ -6,6 +6,7 @@ model refuses (wrong types, missing keys) is left to it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stacks.fleet.addresses import host_address
@@ -36,6 +37,11 @@ def contradictions(data: object) -> Iterator[Problem]:
         yield from _checksum_for_each_architecture(_mapping(k3s["sha256"]), nodes=nodes, k3s=k3s)
     yield from _archives_with_own_names(_list(k3s.get("image_archives")))
     yield from _lock_and_unlock(_mapping(fleet.get("backend")))
+    build = _list(_mapping(fleet.get("images")).get("build"))
+    choices = [(index, _mapping(choice)) for index, choice in enumerate(build)]
+    yield from _each_image_once(choices)
+    yield from _nitros_on_cuda_11(choices)
+    yield from _known_nodes(choices, names=[node.get("name") for _, node in nodes])
 
 
 def _one_way_to_log_in(ssh: _Keys) -> Iterator[Problem]:
@@ -150,6 +156,46 @@ def _lock_and_unlock(backend: _Keys) -> Iterator[Problem]:
             allowed="both or neither",
             fix=f"add {absent}, or remove {given[0]}",
         )
+
+
+def _each_image_once(choices: Sequence[tuple[int, _Keys]]) -> Iterator[Problem]:
+    yield from _unique(
+        ((("images", "build", index), _made_image(choice)) for index, choice in choices), same="makes the same image as"
+    )
+
+
+def _made_image(choice: _Keys) -> str | None:
+    """What two choices must not both make: one name would stand for two images. CUDA bases are shared instead."""
+    image = choice.get("image")
+    if image == "triton":
+        return f"{image} {choice.get('variant', '24.08')}"
+    return str(image) if image in ("ros2-humble", "gpu-check") else None
+
+
+def _nitros_on_cuda_11(choices: Sequence[tuple[int, _Keys]]) -> Iterator[Problem]:
+    for index, choice in choices:
+        if choice.get("nitros") is True and choice.get("variant") != "11.7":
+            yield Problem(
+                path=("images", "build", index, "nitros"),
+                what="needs CUDA 11.7, which it links",
+                allowed='true with variant: "11.7" alone',
+                fix='write variant: "11.7" beside it, or remove nitros',
+            )
+
+
+def _known_nodes(choices: Sequence[tuple[int, _Keys]], *, names: Sequence[object]) -> Iterator[Problem]:
+    known = [name for name in names if isinstance(name, str)]
+    for index, choice in choices:
+        for place, node in enumerate(_list(choice.get("hand_over_to"))):
+            if isinstance(node, str) and node not in known:
+                near = difflib.get_close_matches(node, known, 1)
+                yield Problem(
+                    path=("images", "build", index, "hand_over_to", place),
+                    what="is no node of this fleet",
+                    given=shown_value(node),
+                    allowed=", ".join(known) or "the name of a node",
+                    fix=f"did you mean {near[0]}?" if near else "name a node, or remove it",
+                )
 
 
 def _mapping(value: object) -> _Keys:

@@ -63,25 +63,27 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         return _unknown_key(details["loc"])
     if kind == "missing":
         return Problem(path=path, what="is missing", allowed=_allowed(place), fix=_example(path, place))
-    if kind == "union_tag_not_found":
-        return Problem(
-            path=(*path, "type"), what="is missing", allowed=", ".join(place.tags), fix=f"write type: {place.tags[0]}"
-        )
-    if kind == "union_tag_invalid":
-        what, fix = _unknown(context["tag"], place.tags, key="type")
-        return Problem(
-            path=(*path, "type"),
-            what=what,
-            given=shown_value(context["tag"]),
-            allowed=", ".join(place.tags),
-            fix=fix or f"write type: {place.tags[0]}",
-        )
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _unchosen(context.get("tag"), path=path, place=place)
     what, fix = _what_and_fix(kind, value, context, key=str(path[-1]) if path else "")
     if fix is None:
         is_key = details["loc"][-1] == "[key]" and place.rule is not None
         fix = f"use a key like {place.rule.example}" if is_key and place.rule else _example(path, place)
     given = None if value is None else shown_value(value)
     return Problem(path=path, what=what, given=given, allowed=_allowed(place), fix=fix)
+
+
+def _unchosen(tag: object, *, path: KeyPath, place: Place) -> Problem:
+    """The key that chooses among sections is missing, or chooses none."""
+    key = str(place.tag_key)
+    what, fix = ("is missing", None) if tag is None else _unknown(tag, place.tags, key=key)
+    return Problem(
+        path=(*path, key),
+        what=what,
+        given=None if tag is None else shown_value(tag),
+        allowed=", ".join(place.tags),
+        fix=fix or f"write {key}: {place.tags[0]}",
+    )
 
 
 def _what_and_fix(kind: str, value: object, context: Mapping[str, Any], *, key: str) -> tuple[str, str | None]:

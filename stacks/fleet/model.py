@@ -8,6 +8,7 @@ from pydantic import Field
 
 from stacks.fleet import cautions, operator_files
 from stacks.fleet.backend import Backend, LocalBackendSettings
+from stacks.fleet.images import Images
 from stacks.fleet.rules import (
     Architecture,
     ArchiveUrl,
@@ -202,6 +203,9 @@ class Fleet(Section):
     container_toolkit: ContainerToolkit = Field(ContainerToolkit(), description="NVIDIA's container toolkit.")
     device_plugin: DevicePlugin = Field(DevicePlugin(), description="NVIDIA's device plugin.")
     gpu_check: GpuCheckSettings = Field(GpuCheckSettings(), description="The proof that GPUs work.")
+    images: Images | None = Field(
+        None, description="Container images, which make the stack `edge-images`. Default: there is no such stack."
+    )
     removal: Removal = Field(Removal(), description="Taking nodes out of the fleet.")
     backend: Backend = Field(LocalBackendSettings(), description="Where the state lies.")
 

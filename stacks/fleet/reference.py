@@ -31,7 +31,7 @@ def sections(model: type[BaseModel], *, name: str) -> Iterator[tuple[str, type[B
         if place.is_list:
             place, below = place.inside(0), f"{below}[]"
         for found in place.models:
-            yield from sections(found, name=f"{below} (type: {_tag(found)})" if place.tags else below)
+            yield from sections(found, name=below + _choice(found))
 
 
 def rewritten(document: str) -> str:
@@ -77,9 +77,10 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _tag(model: type[BaseModel]) -> str:
-    (tag,) = Place(model).tags
-    return tag
+def _choice(model: type[BaseModel]) -> str:
+    """How a section of a tagged union is told from the others; empty for one that stands alone."""
+    place = Place(model)
+    return f" ({place.tag_key}: {', '.join(place.tags)})" if place.tags else ""
 
 
 def main(arguments: list[str]) -> int:

@@ -35,10 +35,14 @@ class Place:
         return list(dict.fromkeys(key for model in self.models for key in model.model_fields))
 
     @property
+    def tag_key(self) -> str | None:
+        """The key whose value chooses the section, where one does."""
+        return next((key for model in self.models if (key := _tag_key(model))), None)
+
+    @property
     def tags(self) -> list[str]:
-        """What `type` may be, where it chooses the section."""
-        kinds = [model.model_fields.get("type") for model in self.models]
-        return [tag for kind in kinds if kind is not None for tag in get_args(kind.annotation)]
+        """What that key's value may be."""
+        return [tag for model in self.models for tag in _tags(model)]
 
     @property
     def is_list(self) -> bool:
@@ -46,12 +50,8 @@ class Place:
         return any(get_origin(found) is tuple for found in self._types)
 
     def chosen(self, tag: str) -> Place | None:
-        """This place, narrowed to the section of a tagged union with `type: tag`."""
-        for model in self.models:
-            kind = model.model_fields.get("type")
-            if kind is not None and tag in get_args(kind.annotation):
-                return Place(model)
-        return None
+        """This place, narrowed to the section of a tagged union that `tag` chooses."""
+        return next((Place(model) for model in self.models if tag in _tags(model)), None)
 
     def key(self) -> Place:
         """What a key of the mapping here may be."""
@@ -103,6 +103,21 @@ def locate(location: Sequence[str | int]) -> tuple[KeyPath, Place]:
         mapping, place = place, place.inside(part)
         path = (*path, part)
     return path, place
+
+
+def _tag_key(model: type[BaseModel]) -> str | None:
+    """`type` of a backend, `image` of a choice: the one key of a section that has a single possible value."""
+    fields = model.model_fields.items()
+    return next((key for key, field in fields if len(_literals(field.annotation)) == 1), None)
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    key = _tag_key(model)
+    return _literals(model.model_fields[key].annotation) if key else ()
+
+
+def _literals(annotation: Any) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _is_mapping(annotation: Any) -> bool:

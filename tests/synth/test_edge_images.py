@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from constructs_lib import cdk
 from constructs_lib.testing import only, resources, synth
 from stacks.edge_images import EdgeImagesStack
-from stacks.fleet import HttpBackendSettings, LocalBackendSettings, PgBackendSettings, S3BackendSettings
-from stacks.image_settings import Images
+from stacks.fleet import HttpBackendSettings, Images, LocalBackendSettings, PgBackendSettings, S3BackendSettings
 from stacks.images_backend import images_backend
 from tests.synth.conftest import host
 

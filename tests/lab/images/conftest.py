@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +37,17 @@ def short_folder() -> Iterator[Path]:
 def engine(short_folder: Path, gpus: list[StandInGpu]) -> Iterator[Engine]:
     folder = short_folder / "e"
     folder.mkdir()
+    before = host_links()
     with private_engine(folder, gpus=gpus) as engine:
         yield engine
+    assert host_links() == before, "the engine that the machine's user has lost or got a network interface"
+
+
+def host_links() -> set[str]:
+    """The machine's network interfaces, but for those that the lab's own engine makes and removes."""
+    listed = subprocess.run(["ip", "-json", "link", "show"], capture_output=True, check=True, timeout=10)
+    names = {link["ifname"] for link in json.loads(listed.stdout)}
+    return {name for name in names if not name.startswith(("veth", "br-"))}
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,7 @@ from constructs_lib.docker_providers import DockerProvider
 from constructs_lib.gpu_container import Desk, GpuContainer
 from lab.artifacts.stand_in_driver import StandInGpu
 from stacks.edge_images import EdgeImagesStack
-from stacks.fleet import LocalBackendSettings
-from stacks.image_settings import Images
+from stacks.fleet import Images, LocalBackendSettings
 from stacks.lock_bases import main as lock_bases
 from tests.lab.images import bases
 from tests.lab.images.engine import Engine

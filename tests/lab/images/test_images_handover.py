@@ -16,9 +16,8 @@ from lab.progress import Progress
 from scripts.checkout import LAB_FLEET, ROOT
 from scripts.environment import command_environment
 from stacks.edge_images import EdgeImagesStack
-from stacks.fleet import LocalBackendSettings, load_fleet
+from stacks.fleet import Images, LocalBackendSettings, load_fleet
 from stacks.fleet_to_constructs import machines
-from stacks.image_settings import Images
 from tests.lab.images.engine import Engine
 from tests.lab.images.mirror import IMAGES
 from tests.lab.images.terraform import Project

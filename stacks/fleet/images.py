@@ -28,6 +28,7 @@ def _registry(value: str) -> str:
     return value
 
 
+_Engine = Annotated[str, Rule("an engine's address, as DOCKER_HOST has it", "ssh://edge@builder.example.com")]
 _Registry = Annotated[
     str,
     AfterValidator(_registry),
@@ -93,7 +94,7 @@ class Images(Section):
     build: tuple[Choice, ...] = Field(strict=False, min_length=1, description="The images.")
     platform: _Platform | None = Field(None, description="What they are built for. Default: the engine's own.")
     registry: _Registry | None = Field(None, description="Where they are pushed to. Default: not pushed.")
-    docker_host: str | None = Field(
+    docker_host: _Engine | None = Field(
         None, description="Engine that builds, as DOCKER_HOST has it. Default: the environment's, else the local one."
     )
     network: _Network = Field("default", description="Network of the builds' RUN steps.")
