@@ -12,13 +12,14 @@ from pathlib import Path
 from lab.artifacts.command import BuildError
 from lab.cache import CacheError
 from lab.progress import Progress
-from scripts import report
+from scripts import dead_cluster, removals, report
 from scripts.cdktf_output import Readable, cause
 from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
 from scripts.environment import command_environment
 from scripts.errors import CommandError
 from scripts.plan_diff import add_arguments, diff
 from scripts.process import Outcome, run_shown
+from stacks.fleet import load_fleet
 
 CDKTF_ARGUMENTS = {
     "deploy": ("deploy", STACK, "--auto-approve", "--no-color"),
@@ -40,7 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
             return diff(options, fleet=fleet)
         _see_fleet(options.command, fleet=fleet)
         make_identity(fleet=fleet)
-        run_cdktf(options.command, fleet=fleet)
+        if options.command == "destroy":
+            env = command_environment(fleet=fleet)
+            dead_cluster.destroy(lambda: run_cdktf("destroy", fleet=fleet), fleet=load_fleet(fleet), env=env)
+            removals.say_left_over(load_fleet(fleet))
+        else:
+            run_cdktf(options.command, fleet=fleet)
     except (CommandError, BuildError, CacheError) as error:
         if options.command == "deploy" and fleet.is_file():
             # What is up, and the device plugin's last words where GPUs are short, help more than the error alone.
@@ -114,6 +120,8 @@ def make_identity(*, fleet: Path) -> Outcome:
 
 
 def _see_fleet(command: str, *, fleet: Path) -> None:
+    # What the report says of nodes that failed comes from there, and never from an earlier run.
+    (LOGS / f"cdktf-{command}.log").unlink(missing_ok=True)
     if command == "deploy" and is_lab_fleet(fleet):
         lab_up(fleet=fleet)
     if not fleet.is_file():

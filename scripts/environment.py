@@ -33,6 +33,8 @@ def project_variables(*, fleet: Path) -> dict[str, str]:
         # would stop at "Backend configuration changed". Relative, so that each stack has its own in its folder.
         "TF_DATA_DIR": f".terraform-{fleet.stem}",
         "DISABLE_VERSION_CHECK": "1",
+        # A refresh asks the cluster first: with its API down nothing at all would be destroyed.
+        "TF_CLI_ARGS_destroy": "-refresh=false",
     }
     if is_lab_fleet(fleet):
         variables["TF_CLI_CONFIG_FILE"] = str(LAB_TERRAFORM_CONFIG)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
+from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
@@ -50,6 +53,20 @@ def k3s_release(fleet: Fleet) -> K3sRelease:
             ImageArchive(url=archive.url, sha256=archive.sha256) for archive in fleet.k3s.image_archives
         ),
     )
+
+
+def registries(fleet: Fleet) -> list[K3sRegistry]:
+    """Where the fleet's nodes get images from."""
+    return [
+        K3sRegistry(
+            name=registry.name,
+            endpoints=registry.endpoints,
+            rewrites=registry.rewrites,
+            ca_file=PurePosixPath(registry.ca_file) if registry.ca_file else None,
+            insecure_skip_verify=registry.insecure_skip_verify,
+        )
+        for registry in fleet.k3s.registries
+    ]
 
 
 def toolkit_release(fleet: Fleet) -> ContainerToolkitRelease:

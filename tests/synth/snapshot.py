@@ -26,6 +26,7 @@ FLEETS = tuple(sorted(FOLDER.glob("*.yaml")))
 LARGE = frozenset({"fifty-nodes"})
 """Fleets whose JSON says no more than a smaller one's, at a megabyte."""
 _EDGE = Path("/edge")
+_PROJECT = Path(__file__).resolve().parents[2]
 _HEAD_ENDS = "\nset -eu\n"
 _STEP = re.compile(r"^STEP=(\S+)$", re.MULTILINE)
 
@@ -59,8 +60,9 @@ def scripts(configuration: Mapping[str, Any]) -> str:
 
 
 def readable(configuration: Mapping[str, Any]) -> str:
-    """The configuration as JSON without the text of scripts and their checksums."""
-    return json.dumps(_cut(configuration), indent=2, sort_keys=True) + "\n"
+    """The configuration as JSON without the text of scripts and their checksums, and without this checkout's paths."""
+    text = json.dumps(_cut(configuration), indent=2, sort_keys=True) + "\n"
+    return text.replace(sys.executable, "/project/.venv/bin/python").replace(str(_PROJECT), "/project")
 
 
 def snapshots() -> Iterator[tuple[Path, str]]:

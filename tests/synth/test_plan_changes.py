@@ -185,8 +185,6 @@ def test_a_state_that_does_not_tell_its_steps_is_read_by_the_names(
     for block in steps(old, "_run_"):
         del block["input"]
         block["triggers_replace"]["script_sha256"] = "0000"
-    for block in steps(old, "_on-destroy_"):
-        del block["input"]["STEP"], block["input"]["NODE"]
     changes = changes_between(old, configuration(MACHINES[:2], identity=identity))
     assert restarts(changes) == {"server-1": "possible", "gpu-1": "possible"}
     assert {one.node for one in changes.losses} == {"worker-1"}
@@ -214,13 +212,14 @@ def test_another_host_key_takes_k3s_off_and_is_refused(changes_between: Plan, id
     assert refusals(changes, allow_destroy=True, allow_server_restart=True) == ()
 
 
-def test_a_machine_that_leaves_the_file_is_forgotten_and_one_that_is_destroyed_is_cleaned(
+def test_k3s_is_taken_off_a_machine_that_leaves_the_file_as_off_all_when_all_is_destroyed(
     changes_between: Plan, identity: ClusterIdentity
 ) -> None:
     whole = configuration(MACHINES, identity=identity)
     left = changes_between(whole, configuration(MACHINES[:2], identity=identity))
-    assert runs(left) == set()
-    assert any("K3s goes on running there" in loss.what for loss in left.losses)
+    assert runs(left) == {("worker-1", "uninstall")}
+    assert [loss.what for loss in left.losses] == ["K3s and its data are taken off worker-1 (192.0.2.3)"]
+    assert left.server_restarts == []
     gone = changes_between(whole, whole, "-destroy")
     assert {(name, "uninstall") for name in ROLES} <= runs(gone)
     assert "K3s and its data are taken off worker-1 (192.0.2.3)" in [loss.what for loss in gone.losses]
@@ -243,6 +242,20 @@ def test_a_renamed_construct_that_is_moved_is_told_from_one_that_is_made_anew(
     assert kept.counts == {"add": 0, "change": 0, "replace": 0, "destroy": 0}
     assert kept.moved == {moved["from"]: moved["to"]}
     assert Verdict(fleet="f", stack="s", changes=kept).exit_code == 2
+
+
+def test_a_cleaning_step_that_leaves_the_configuration_is_said_not_to_run(
+    changes_between: Plan, identity: ClusterIdentity
+) -> None:
+    new = configuration(MACHINES, identity=identity)
+    old = configuration(MACHINES, identity=identity)
+    step = {"triggers_replace": {"address": "192.0.2.3"}, "input": {"STEP": "image-removal-x", "NODE": "worker-1"}}
+    old["resource"]["terraform_data"]["images_worker-1_image-removal-x_on-destroy_00000000"] = step
+    changes = changes_between(old, new)
+    assert [loss.what for loss in changes.losses] == [
+        "image-removal-x of worker-1 (192.0.2.3) is forgotten; nothing is cleaned up there"
+    ]
+    assert runs(changes) == set()
 
 
 def everything_written(saved: Any, changes: Changes) -> str:
