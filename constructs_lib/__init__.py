@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from constructs_lib.cluster_identity import ClusterIdentity as ClusterIdentity
     from constructs_lib.container_image import ContainerImage as ContainerImage
     from constructs_lib.cuda_base_image import CudaBaseImage as CudaBaseImage
+    from constructs_lib.dead_node_release import DeadNodeRelease as DeadNodeRelease
     from constructs_lib.gpu_check import GpuCheck as GpuCheck
     from constructs_lib.gpu_check import GpuNode as GpuNode
     from constructs_lib.gpu_check_image import GpuCheckImage as GpuCheckImage
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from constructs_lib.image_variants import ImageSettings as ImageSettings
     from constructs_lib.k3s_cluster import K3sCluster as K3sCluster
     from constructs_lib.k3s_node import K3sNode as K3sNode
+    from constructs_lib.k3s_registry import K3sRegistry as K3sRegistry
     from constructs_lib.k3s_release import ImageArchive as ImageArchive
     from constructs_lib.k3s_release import K3sRelease as K3sRelease
     from constructs_lib.lazy_import import lazy_package as lazy_package
     from constructs_lib.machine import Machine as Machine
+    from constructs_lib.node_removal import NodeRemoval as NodeRemoval
     from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease as ContainerToolkitRelease
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
@@ -45,6 +48,7 @@ _MODULE_OF = {
     "ContainerToolkitRelease": "nvidia_container_toolkit",
     "CudaBaseImage": "cuda_base_image",
     "Desk": "gpu_container",
+    "DeadNodeRelease": "dead_node_release",
     "GpuCheck": "gpu_check",
     "GpuCheckImage": "gpu_check_image",
     "GpuContainer": "gpu_container",
@@ -54,8 +58,10 @@ _MODULE_OF = {
     "ImageSettings": "image_variants",
     "K3sCluster": "k3s_cluster",
     "K3sNode": "k3s_node",
+    "K3sRegistry": "k3s_registry",
     "K3sRelease": "k3s_release",
     "Machine": "machine",
+    "NodeRemoval": "node_removal",
     "NvidiaContainerToolkit": "nvidia_container_toolkit",
     "NvidiaDevicePlugin": "nvidia_device_plugin",
     "NvidiaDriver": "nvidia_driver",
