@@ -79,7 +79,8 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int, arg
             "  echo \"  fix: add '$(id -un) ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d\" >&2",
             "  exit 1",
             "fi",
-            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 || code=$?",
+            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 "
+            "|| code=$?",
             f'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then echo "{where}: ended after the time limit of '
             f'{time_limit_seconds} s" >&2; fi',
             'exit "$code"',

@@ -19,8 +19,8 @@ evict_pods() {
     [ -n "$left" ] || return 0
     printf '%s\n' "$left" | while read -r namespace pod; do
         printf '{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "%s", "namespace": "%s"}}' "$pod" "$namespace" |
-            own_kubectl create --raw "/api/v1/namespaces/$namespace/pods/$pod/eviction" -f - 2>&1 >/dev/null || true
-    done
+            own_kubectl create --raw "/api/v1/namespaces/$namespace/pods/$pod/eviction" -f - || true
+    done >/dev/null
     echo "still here: $(printf '%s' "$left" | tr '\n' ',')"
     return 1
 }

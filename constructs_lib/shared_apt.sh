@@ -21,7 +21,7 @@ apt_ready() {
             "log in and run: sudo dpkg --configure -a"
 }
 
-dpkg_is_whole() { [ -z "$(dpkg --audit 2>/dev/null)" ] && [ -z "$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; }
+dpkg_is_whole() { [ -z "$(dpkg --audit 2>/dev/null)$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; }
 
 dpkg_is_free() {
     for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock; do

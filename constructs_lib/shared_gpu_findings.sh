@@ -27,7 +27,7 @@ look_at_apt() {
             "nothing: the next steps wait for it, 300 s at most"
         break
     done
-    [ -z "$(dpkg --audit 2>/dev/null)" ] && [ -z "$(ls /var/lib/dpkg/updates 2>/dev/null)" ] ||
+    [ -z "$(dpkg --audit 2>/dev/null)$(ls /var/lib/dpkg/updates 2>/dev/null)" ] ||
         finding warning "dpkg was interrupted" "dpkg --audit: $(dpkg --audit 2>/dev/null | head -n 3)" \
             "nothing: the next steps run dpkg --configure -a"
     checked "idle"

@@ -14,7 +14,14 @@ from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, Kuber
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
 from stacks.fleet import Fleet
-from stacks.fleet_to_constructs import k3s_release, machines, toolkit_release
+from stacks.fleet_to_constructs import (
+    driver_settings,
+    k3s_release,
+    machines,
+    preflight_limits,
+    reboot_settings,
+    toolkit_release,
+)
 
 STACK = "edge-gpu"
 
@@ -44,6 +51,9 @@ class EdgeGpuStack(TerraformStack):
             machines=machines(fleet),
             release=k3s_release(fleet),
             toolkit=toolkit_release(fleet),
+            driver=driver_settings(fleet),
+            reboot=reboot_settings(fleet),
+            preflight=preflight_limits(fleet),
             identity=identity,
             start_timeout_seconds=fleet.k3s.start_timeout_seconds,
         )
