@@ -25,7 +25,18 @@ evict_pods() {
     return 1
 }
 
+# keep_record: what the step after the reboot has to know, written before anything happens.
+keep_record() {
+    put 0600 "$REBOOT_RECORD" <<RECORD
+mark=$(boot_mark)
+cordoned=$cordoned
+gpus=${gpus:-0}
+why=$WHY
+RECORD
+}
+
 cordoned=0
+gpus=0
 unit=$(k3s_unit)
 if [ -n "$unit" ] && systemctl is-active --quiet "$unit"; then
     if [ "$(recorded cordoned)" = 1 ]; then
@@ -35,22 +46,14 @@ if [ -n "$unit" ] && systemctl is-active --quiet "$unit"; then
             "does the cluster's API answer? kubectl get nodes; then deploy again"
         cordoned=1
     fi
-    mkdir -p "$(dirname "$REBOOT_RECORD")"
-    put 0600 "$REBOOT_RECORD" <<RECORD
-mark=$(boot_mark)
-cordoned=$cordoned
-why=$WHY
-RECORD
+    gpus=$(own_kubectl get node "$NODE" -o "jsonpath=$ALLOCATABLE_GPUS")
+    keep_record
     say "drains the node, $DRAIN_TIMEOUT_SECONDS s at most"
     wait_until "$DRAIN_TIMEOUT_SECONDS" evict_pods ||
         fail "the node is not drained after $DRAIN_TIMEOUT_SECONDS s, and stays cordoned" "$LAST_PROBE" \
             "a PodDisruptionBudget may forbid it: kubectl get pdb -A; or kubectl uncordon $NODE and reboot.allowed: false"
 fi
-put 0600 "$REBOOT_RECORD" <<RECORD
-mark=$(boot_mark)
-cordoned=$cordoned
-why=$WHY
-RECORD
+keep_record
 sync
 
 # Terraform's next connection must not end in the dying system: sshd takes no new ones from here on. Should the reboot not

@@ -45,11 +45,14 @@ is_installed() {
 # hold PACKAGE...: marks those that are not yet.
 hold() {
     held=$(apt-mark showhold)
+    fresh=
     for package in "$@"; do
-        printf '%s\n' "$held" | grep -qx "$package" && continue
-        apt-mark hold "$package" >/dev/null
-        say "holds $package"
+        printf '%s\n' "$held" | grep -qx "$package" || fresh="$fresh $package"
     done
+    [ -n "$fresh" ] || return 0
+    # shellcheck disable=SC2086 # a list of words
+    apt-mark hold $fresh >/dev/null
+    say "holds$fresh"
 }
 
 # turn_off_sources PATTERN: older guides left sources of the same packages behind, with other keys or none; apt then

@@ -9,6 +9,9 @@ boot_mark() { echo "$(cat /proc/sys/kernel/random/boot_id) $(sed 's/^.*) //' /pr
 # recorded KEY: a value of the record.
 recorded() { sed -n "s/^$1=//p" "$REBOOT_RECORD" 2>/dev/null; }
 
+# The dots in a resource's name are escaped in a JSONPath.
+ALLOCATABLE_GPUS='{.status.allocatable.nvidia\.com/gpu}'
+
 k3s_unit() { for unit in k3s k3s-agent; do if [ -e "/etc/systemd/system/$unit.service" ]; then echo "$unit"; fi; done; }
 
 # kubectl as this node: it may read and change itself and evict its own pods, and no more.
