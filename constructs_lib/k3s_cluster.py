@@ -15,7 +15,7 @@ from constructs_lib.machine_preparation import MachinePreparation
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.ordering import run_after
 from constructs_lib.preflight import PreflightLimits
-from constructs_lib.reboot import RebootSettings
+from constructs_lib.reboot import Reboot, RebootSettings
 
 
 class K3sCluster(Construct):
@@ -65,6 +65,7 @@ class K3sCluster(Construct):
         _check(id_, machines=machines, servers=servers, toolkit=toolkit)
         self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
         self.nodes: list[K3sNode] = []
+        server_reboots: list[Reboot] = []
         for machine in machines:
             scope_of_node = Construct(self, machine.name)
             preparation = MachinePreparation(
@@ -91,6 +92,11 @@ class K3sCluster(Construct):
                 start_timeout_seconds=start_timeout_seconds,
             )
             run_after(node.install, preparation.last)
+            if machine.role == "server" and preparation.reboot is not None:
+                # One server at a time: etcd must keep its majority.
+                if server_reboots:
+                    run_after(preparation.reboot, server_reboots[-1])
+                server_reboots.append(preparation.reboot)
             self.nodes.append(node)
         self.servers = [node for node in self.nodes if node.machine.role == "server"]
         for node in self.nodes:

@@ -31,6 +31,7 @@ class MachinePreparation(Construct):
 
     Attributes:
         last: The step after which the machine is ready for K3s.
+        reboot: The reboot, None where none is allowed or the machine has no GPUs.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class MachinePreparation(Construct):
         super().__init__(scope, id_)
         driver = driver or DriverSettings()
         reboot = reboot or RebootSettings()
+        self.reboot: Reboot | None = None
         self.last: RemoteStep = Preflight(
             self,
             "preflight",
@@ -65,10 +67,10 @@ class MachinePreparation(Construct):
         run_after(driver_step, self.last)
         self.last = driver_step
         if may_reboot:
-            rebooted = Reboot(
+            self.reboot = Reboot(
                 self, "reboot", machine=machine, driver=driver_step, driver_settings=driver, settings=reboot
             )
-            self.last = rebooted.done
+            self.last = self.reboot.done
         toolkit_step = NvidiaContainerToolkit(self, "toolkit", machine=machine, release=toolkit)
         run_after(toolkit_step, self.last)
         self.last = toolkit_step

@@ -121,12 +121,6 @@ def total(nodes: Iterable[NodePreflight], result: str) -> int:
     return sum(node.count(result) for node in nodes)
 
 
-def contradicting(nodes: Iterable[NodePreflight]) -> list[str]:
-    """What is wrong between nodes, one line each: no node can see it alone."""
-    return [f"{node.node}: {result.what}" for node in nodes for result in node.results if result.check == "machine-id"
-            and result.result == "error" and "the same as" in result.what]  # fmt: skip
-
-
 def _shared(node: NodePreflight, nodes: Sequence[NodePreflight]) -> Iterator[Result]:
     for fact, (check, cause, fix) in _SAME_IS_WRONG.items():
         value = node.facts.get(fact)

@@ -93,9 +93,9 @@ def as_text(fleet: str, nodes: list[NodePreflight], *, with_passed: bool = False
         for result in node.results
         if with_passed or result.result != "ok"
     ]
-    rows += [
-        [node.node, "ok", "", f"{len(node.results)} checks"] for node in nodes if node.count("ok") == len(node.results)
-    ]
+    if not with_passed:
+        clean = [node for node in nodes if node.count("ok") == len(node.results)]
+        rows += [[node.node, "ok", "", f"{len(node.results)} checks"] for node in clean]
     lines = [f"Fleet {fleet}", "", render(_HEADER, rows), ""]
     for node in nodes:
         for result in node.results:

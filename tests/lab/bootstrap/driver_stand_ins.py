@@ -1,8 +1,8 @@
-"""Ubuntu, its driver packages and a loaded old module, as stand-ins on a lab node, which is Debian with no kernel module.
+"""Ubuntu, its driver packages and a loaded old module, as stand-ins on a lab node, which is a bare Debian.
 
-What is real: apt, dpkg, the signature of the repository, holds, the reboot of the node. What is not: the packages, which
-are empty but for their names; `uname -r` and os-release; the loaded module, which is a file in a tmpfs over /proc/driver
-and so is gone after a reboot, as a real old module is.
+What is real: apt, dpkg, the signature of the repository, holds, the reboot of the node. What is not: the packages,
+which are empty but for their names; `uname -r` and os-release; the loaded module, which is a file in a tmpfs over
+/proc/driver and so is gone after a reboot, as a real old module is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ UBUNTU_PACKAGES = (
 CUDA_PACKAGES = ("nvidia-driver-pinning-580", "cuda-drivers", "linux-headers-6.8.0-60-generic")
 _FILES = {
     "etc/os-release": 'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04 (stand-in on Debian)"\n',
-    "usr/local/bin/uname": '#!/bin/sh\n# Stand-in\n[ "$*" = -r ] && echo 6.8.0-60-generic || exec /usr/bin/uname "$@"\n',
+    "usr/local/bin/uname": (
+        '#!/bin/sh\n# Stand-in\n[ "$*" = -r ] && echo 6.8.0-60-generic || exec /usr/bin/uname "$@"\n'
+    ),
     "usr/local/bin/modinfo": f"#!/bin/sh\n# Stand-in: no module is anywhere\necho {VERSION}\n",
     "usr/local/bin/nvidia-smi": (
         "#!/bin/sh\n# Stand-in: the real one fails so while another module is loaded\n"
@@ -75,14 +77,20 @@ def load_old_module(node: str, *, gpus: int) -> None:
 def remove_stand_ins(node: str) -> None:
     """The node as it was."""
     packages = " ".join((*UBUNTU_PACKAGES, *CUDA_PACKAGES))
-    files = " ".join(f"/{name}" for name in _FILES)
-    on_node(
-        node, "sh", "-c",
-        f"umount /proc/driver /sys/bus/pci/devices 2>/dev/null; rm -rf {files} /srv/stand-in-driver /etc/apt/sources.list.d/stand-in-ubuntu.list"
-        " /etc/apt/sources.list.d/edge-gpu-nvidia-driver.list /etc/apt/apt.conf.d/52edge-gpu-nvidia /var/lib/edge-gpu;"
-        f" ln -s ../usr/lib/os-release /etc/os-release; for p in {packages}; do"
-        " dpkg-query -W $p >/dev/null 2>&1 && dpkg --purge --force-all $p; done; true",
-    )  # fmt: skip
+    files = [f"/{name}" for name in _FILES] + [
+        "/srv/stand-in-driver",
+        "/etc/apt/sources.list.d/stand-in-ubuntu.list",
+        "/etc/apt/sources.list.d/edge-gpu-nvidia-driver.list",
+        "/etc/apt/apt.conf.d/52edge-gpu-nvidia",
+        "/var/lib/edge-gpu",
+    ]
+    commands = [
+        "umount /proc/driver /sys/bus/pci/devices 2>/dev/null || true",
+        f"rm -rf {' '.join(files)}",
+        "ln -s ../usr/lib/os-release /etc/os-release",
+        f"for p in {packages}; do dpkg-query -W $p >/dev/null 2>&1 || continue; dpkg --purge --force-all $p; done",
+    ]
+    on_node(node, "sh", "-euc", "; ".join(commands))
 
 
 def send(node: str, *, folder: Path, to: str) -> None:
@@ -118,8 +126,8 @@ def _repository(folder: Path) -> Path:
         tree = folder / "build" / name
         (tree / "DEBIAN").mkdir(parents=True, exist_ok=True)
         (tree / "DEBIAN" / "control").write_text(
-            f"Package: {name}\nVersion: 580.0.0-0standin\nArchitecture: amd64\nMaintainer: edge-gpu lab <lab@localhost>\n"
-            "Description: stand-in without content\n"
+            f"Package: {name}\nVersion: 580.0.0-0standin\nArchitecture: amd64\n"
+            "Maintainer: edge-gpu lab <lab@localhost>\nDescription: stand-in without content\n"
         )
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-b", str(tree), str(packages / f"{name}.deb")],
