@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
-.PHONY: help setup setup-checks deploy diff destroy report test check checkov unit lint types lab-up lab-down \
+.PHONY: help setup setup-checks deploy preflight diff destroy report test check checkov unit lint types lab-up lab-down \
 	bench snapshots lock clean
 
 help: ## List the targets
@@ -19,6 +19,9 @@ setup-checks:
 
 deploy: setup ## Bring the fleet up (the embedded lab by default), check its GPUs, print the table
 	@$(RUN) python -m scripts.edge_gpu deploy
+
+preflight: setup ## Look at the fleet's nodes, and change nothing: a table, and build/preflight.json
+	@$(RUN) python -m scripts.preflight
 
 diff: setup ## Show what a deploy would change: exit code 0 nothing, else make's; ARGUMENTS="--no-refresh ..."
 	@$(RUN) python -m scripts.edge_gpu diff $(ARGUMENTS)

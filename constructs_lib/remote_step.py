@@ -43,6 +43,9 @@ class RemoteStep(Construct):
         secrets_folder: Absolute path of a folder on the machine that runs Terraform. Its contents are uploaded
             to the folder `$SECRETS` of the script; the script's end removes them, however it ends. Default None:
             nothing is uploaded.
+        arguments: Further words on the script's command line, default none: Terraform expressions, or words without
+            a quote, dollar or backslash. For what differs at each run, such as the time: a change of them alone
+            does not run the step again.
         rerun_with: Addresses of resources whose replacement or update makes this step run again, default none.
 
     Attributes:
@@ -63,6 +66,7 @@ class RemoteStep(Construct):
         parameters: Mapping[str, str],
         time_limit_seconds: int = 600,
         secrets_folder: Path | None = None,
+        arguments: Sequence[str] = (),
         rerun_with: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, id_)
@@ -84,7 +88,11 @@ class RemoteStep(Construct):
         provisioners.append(
             RemoteExecProvisioner(
                 type="remote-exec",
-                inline=[run_as_root(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
+                inline=[
+                    run_as_root(
+                        uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds, arguments=arguments
+                    )
+                ],
             )
         )
         self.resource = TerraformData(

@@ -57,6 +57,9 @@ def test_an_unreachable_node_fails_alone(fleet: Fleet, changed_fleet: ChangedFle
         assert gone.name in failed.output
         ready = on_node(fleet.nodes[0].name, "k3s", "kubectl", "get", "nodes", "--no-headers")
         assert sorted(line.split()[0] for line in ready.splitlines()) == sorted(n.name for n in fleet.nodes[:-1])
+        assert "gpu-check/gpu-1/job: Creation complete" in failed.output, "the GPUs of the others are checked"
+        assert f"PROBLEM  {gone.name} failed in phase preflight:" in failed.output
+        assert f"fine     {', '.join(node.name for node in fleet.nodes[:-1])}" in failed.output
     finally:
         rest = edge_gpu("destroy", fleet=path)
         assert rest.code == 0, rest.output
