@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.plan_steps import PHASES, Restart, Step, is_login_only, loss_of, reasons, restart_of, step_of
+from scripts.plan_steps import (
+    K3S_STEP,
+    PHASES,
+    REBOOT_STEP,
+    Restart,
+    Step,
+    is_login_only,
+    loss_of,
+    reasons,
+    restart_of,
+    step_of,
+)
 from scripts.plan_values import differences
 from stacks.plan_only import GUARD
 
@@ -133,6 +144,8 @@ def read_changes(plan: Mapping[str, Any], *, nodes: Mapping[str, str], refreshed
             changes.unread.append(f"output {name}")
         else:
             changes.outputs.append(name)
+    new = {one.step.node for one in changes.steps if one.step.step == K3S_STEP and one.action == "add"}
+    changes.steps = [replace(one, restart="no") if one.step.node in new else one for one in changes.steps]
     # What is forgotten of a machine that K3s is taken off needs no second line.
     cleaned = {one.step.node for one in changes.steps if one.step.at_destroy and one.runs}
     forgotten = {one.address for one in changes.steps if not one.runs and one.step.node in cleaned}
@@ -187,13 +200,18 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
             action=action,
             runs=_runs(step, action=action, why=why),
             why=said,
-            restart=restart_of(step, found) if action == "replace" else "no",
+            restart=restart_of(step, found) if _runs_where_k3s_runs(step, action) else "no",
         )
     )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _runs_where_k3s_runs(step: Step, action: str) -> bool:
+    """A step that is new may be its machine's first, but for a reboot, which may be allowed at any time."""
+    return action == "replace" or (action == "add" and step.step == REBOOT_STEP)
 
 
 def _runs(step: Step, *, action: str, why: str | None) -> bool:

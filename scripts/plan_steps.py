@@ -18,9 +18,12 @@ Restart = Literal["no", "possible", "yes"]
 
 K3S_STEP = "k3s"
 UNINSTALL_STEP = "uninstall"
+REBOOT_STEP = "reboot"
 PHASES = {
     "preflight": "preflight",
     "driver": "driver check",
+    REBOOT_STEP: "reboot if the driver needs one",
+    "rebooted": "check after a reboot",
     "toolkit": "container toolkit",
     K3S_STEP: "K3s",
     UNINSTALL_STEP: "uninstall",
@@ -145,6 +148,8 @@ def restart_of(step: Step, changed: Mapping[str, str]) -> Restart:
         step: the step.
         changed: what reasons() found.
     """
+    if step.step == REBOOT_STEP:
+        return "possible"
     if step.step != K3S_STEP or step.at_destroy:
         return "no"
     if _RESTARTING & set(changed):
