@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
-.PHONY: help setup setup-checks deploy diff destroy report test check checkov unit lint types lab-up lab-down \
+.PHONY: help setup setup-checks deploy diff destroy edge-images report test check checkov unit lint types lab-up lab-down \
 	bench snapshots lock clean
 
 help: ## List the targets
@@ -25,6 +25,9 @@ diff: setup ## Show what a deploy would change: exit code 0 nothing, else make's
 
 destroy: setup ## Take K3s off the fleet's nodes
 	@$(RUN) python -m scripts.edge_gpu destroy
+
+edge-images: setup ## Build the fleet file's container images, push them, hand them to its nodes (docs/images.md)
+	@$(RUN) cdktf deploy edge-images --auto-approve
 
 report: setup ## Print the table of the last deploy again
 	@$(RUN) python -m scripts.report

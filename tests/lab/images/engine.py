@@ -7,9 +7,11 @@ networks and images, and nothing is left when the tests end.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ _BRIDGE, _BRIDGE_ADDRESS, _BRIDGE_END = "containers", "172.30.255.2", "eg-bridge
 # None of the two above.
 _CONTAINER_ADDRESSES = "172.30.255.128/25"
 _START_TIMEOUT_SECONDS = 60.0
+_TURN_TIMEOUT_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,33 @@ def private_engine(folder: Path, *, gpus: list[StandInGpu]) -> Iterator[Engine]:
     """
     runtime = _nvidia_runtime(folder / "nvidia", gpus=gpus)
     host = f"unix://{folder}/docker.sock"
-    _remove_network()
-    try:
-        _make_network()
-        yield from _running(folder, host=host, runtime=runtime)
-    finally:
+    with _only_one():
         _remove_network()
-        _unmount_below(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _make_network()
+            yield from _running(folder, host=host, runtime=runtime)
+        finally:
+            _remove_network()
+            _unmount_below(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Wait for other runs of these tests on this machine: names and addresses are the same in all."""
+    path = Path(tempfile.gettempdir()) / f"{NAMESPACE}.lock"
+    deadline = time.monotonic() + _TURN_TIMEOUT_SECONDS
+    with path.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holds = f"another run of these tests has held {path} for {_TURN_TIMEOUT_SECONDS:.0f} s"
+                assert time.monotonic() < deadline, f"{holds}; wait for it, or end it"
+                time.sleep(1)
+                continue
+            break
+        yield
 
 
 def _running(folder: Path, *, host: str, runtime: Path) -> Iterator[Engine]:
