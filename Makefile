@@ -5,8 +5,8 @@ RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
-.PHONY: help setup setup-checks deploy preflight diff destroy report test check checkov unit lint types lab-up lab-down \
-	bench snapshots lock clean
+.PHONY: help setup setup-checks deploy preflight diff destroy edge-images report test check checkov unit lint types \
+	lab-up lab-down bench snapshots lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -28,6 +28,9 @@ diff: setup ## Show what a deploy would change: exit code 0 nothing, else make's
 
 destroy: setup ## Take K3s off the fleet's nodes
 	@$(RUN) python -m scripts.edge_gpu destroy
+
+edge-images: setup ## Build the fleet file's container images, push them, hand them to its nodes (docs/images.md)
+	@$(RUN) cdktf deploy edge-images --auto-approve
 
 report: setup ## Print the table of the last deploy again
 	@$(RUN) python -m scripts.report

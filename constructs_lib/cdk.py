@@ -9,6 +9,7 @@ from __future__ import annotations
 from cdktf import (
     App,
     FileProvisioner,
+    Fn,
     HttpBackend,
     LocalBackend,
     LocalExecProvisioner,
@@ -31,6 +32,7 @@ __all__ = [
     "App",
     "Construct",
     "FileProvisioner",
+    "Fn",
     "HttpBackend",
     "IConstruct",
     "LocalBackend",
