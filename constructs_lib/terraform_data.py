@@ -53,3 +53,13 @@ class TerraformData(TerraformResource):
         self.add_override("triggers_replace", dict(triggers_replace))
         if input is not None:
             self.add_override("input", dict(input))
+
+
+class Step(Construct):
+    """A construct that is one `terraform_data` and nothing else.
+
+    Attributes:
+        resource: The `terraform_data` resource.
+    """
+
+    resource: TerraformData
