@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib')
 
-.PHONY: help setup setup-checks deploy diff destroy report test unit lint types lab-up lab-down \
+.PHONY: help setup setup-checks deploy diff destroy report test unit lint types snapshots test-cdktn lab-up lab-down \
 	bench snapshots lock clean
 
 help: ## List the targets
@@ -30,10 +30,17 @@ report: setup ## Print the table of the last deploy again
 	@$(RUN) python -m scripts.report
 
 test: lint types ## All checks: lint, types, unit, synth and lab tests
-	@$(RUN) pytest tests/unit tests/synth tests/lab
+	@$(RUN) pytest tests/unit tests/synth tests/reuse tests/lab
 
 unit: setup-checks ## The tests that need no lab
-	@$(RUN) pytest tests/unit tests/synth
+	@$(RUN) pytest tests/unit tests/synth tests/reuse
+
+snapshots: setup-checks ## Write the snapshots of example fleets and the generated pages anew
+	@$(RUN) python -m tests.snapshots.snapshot
+	@$(RUN) python -m scripts.reference
+
+test-cdktn: setup-checks ## Unit, synth and reuse tests on CDK Terrain (cdktn) in place of CDKTF
+	@$(RUN) python -m scripts.cdktn
 
 lint: setup-checks ## ruff and shellcheck
 	@$(RUN) ruff check .

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from constructs_lib.k3s_release import K3sRelease as K3sRelease
     from constructs_lib.lazy_import import lazy_package as lazy_package
     from constructs_lib.machine import Machine as Machine
+    from constructs_lib.moved import moved as moved
     from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease as ContainerToolkitRelease
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
@@ -65,6 +66,7 @@ _MODULE_OF = {
     "SshHost": "ssh_host",
     "TritonImage": "triton_image",
     "lazy_package": "lazy_import",
+    "moved": "moved",
     "run_after": "ordering",
 }
 
