@@ -23,10 +23,10 @@ from constructs_lib.node_script import (
 )
 from constructs_lib.ordering import address_of
 from constructs_lib.ssh_host import SshHost
-from constructs_lib.terraform_data import TerraformData
+from constructs_lib.terraform_data import Step, TerraformData
 
 
-class RemoteStep(Construct):
+class RemoteStep(Step):
     """A script that brings one aspect of a machine to its wanted state, as `terraform_data` with provisioners.
 
     The script is uploaded into a folder that only the SSH user can enter, and run as root under a time limit.
