@@ -23,10 +23,10 @@ from constructs_lib.node_script import (
 )
 from constructs_lib.ordering import address_of
 from constructs_lib.ssh_host import SshHost
-from constructs_lib.terraform_data import TerraformData
+from constructs_lib.terraform_data import Step, TerraformData
 
 
-class RemoteStep(Construct):
+class RemoteStep(Step):
     """A script that brings one aspect of a machine to its wanted state, as `terraform_data` with provisioners.
 
     The script is uploaded into a folder that only the SSH user can enter, and run as root under a time limit.
@@ -47,6 +47,9 @@ class RemoteStep(Construct):
             a quote, dollar or backslash. For what differs at each run, such as the time: a change of them alone
             does not run the step again.
         rerun_with: Addresses of resources whose replacement or update makes this step run again, default none.
+        uploads: Absolute paths of files on the machine that runs Terraform, which may be made by the same deploy. They
+            lie beside the script under their own names, `$HERE/<name>`; the script removes them. Default none.
+        triggers: Further values whose change makes the step run again, by name. Default none.
 
     Attributes:
         resource: The `terraform_data` resource.
@@ -68,6 +71,8 @@ class RemoteStep(Construct):
         secrets_folder: Path | None = None,
         arguments: Sequence[str] = (),
         rerun_with: Sequence[str] = (),
+        uploads: Sequence[Path] = (),
+        triggers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
@@ -85,6 +90,10 @@ class RemoteStep(Construct):
                 raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
             # The trailing slash uploads what is in the folder, not the folder itself.
             provisioners.append(FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets))
+        for path in uploads:
+            provisioners.append(
+                FileProvisioner(type="file", source=str(path), destination=f"{NODE_FOLDER}/{path.name}")
+            )
         provisioners.append(
             RemoteExecProvisioner(
                 type="remote-exec",
@@ -98,7 +107,11 @@ class RemoteStep(Construct):
         self.resource = TerraformData(
             self,
             "run",
-            triggers_replace={**host.identity(), "script_sha256": hashlib.sha256(text.encode()).hexdigest()},
+            triggers_replace={
+                **(triggers or {}),
+                **host.identity(),
+                "script_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            },
             # Says in a plan what the checksum above cannot: which step on which machine, and what of it changed.
             input=step_record(script, step=id_, node=node, parameters=parameters),
             connection=host.connection(),
