@@ -19,7 +19,9 @@ K3S_STEP = "k3s"
 UNINSTALL_STEP = "uninstall"
 PHASES = {
     "preflight": "preflight",
-    "driver": "driver check",
+    "driver": "driver",
+    "reboot": "reboot",
+    "rebooted": "check after the reboot",
     "toolkit": "container toolkit",
     K3S_STEP: "K3s",
     UNINSTALL_STEP: "uninstall",
