@@ -21,7 +21,7 @@ UNINSTALL_STEP = "uninstall"
 REBOOT_STEP = "reboot"
 PHASES = {
     "preflight": "preflight",
-    "driver": "driver check",
+    "driver": "driver",
     REBOOT_STEP: "reboot if the driver needs one",
     "rebooted": "check after a reboot",
     "toolkit": "container toolkit",
