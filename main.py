@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
 from stacks.fleet import Fleet, FleetError, Images, load_fleet
-from stacks.plan_only import PlanOnly
+from stacks.plan_only import PlanOnly, PlanOnlyError
 
 if TYPE_CHECKING:
     from constructs_lib.cdk import App
@@ -45,11 +45,14 @@ def main() -> int:
         return 1
     try:
         output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
+        if plan_only:
+            plan_only.disarm(output)
     except ImagesError as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    if plan_only:
-        plan_only.disarm(output)
+    except PlanOnlyError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -59,9 +59,7 @@ class DeadNodeRelease(Construct):
                 "servers": json.dumps([access(machine) for machine in servers]),
             },
             provisioners=[
-                on_destroy(
-                    module="constructs_lib.release_dead_nodes", options={}, target="${jsonencode(self.output)}"
-                )
+                on_destroy(module="constructs_lib.release_dead_nodes", options={}, target="${jsonencode(self.output)}")
             ],
         )
         keep_quiet(self.resource)

@@ -7,22 +7,23 @@ from itertools import pairwise
 
 from constructs_lib.cdk import Construct
 from constructs_lib.cluster_identity import ClusterIdentity
+from constructs_lib.driver_settings import DriverSettings
 from constructs_lib.k3s_config import ConfigValue
 from constructs_lib.k3s_node import K3sNode
 from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.kubeconfig import API_PORT
 from constructs_lib.machine import Machine
+from constructs_lib.machine_preparation import MachinePreparation
 from constructs_lib.node_removal import NodeRemoval
-from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, NvidiaContainerToolkit
-from constructs_lib.nvidia_driver import NvidiaDriver
+from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.ordering import run_after
-from constructs_lib.preflight import Preflight
-from constructs_lib.remote_step import RemoteStep
+from constructs_lib.preflight import PreflightLimits
+from constructs_lib.reboot import Reboot, RebootSettings
 
 
 class K3sCluster(Construct):
-    """Servers and agents, each brought up in the order preflight, driver check, container toolkit, K3s.
+    """Servers and agents, each brought up in the order preflight, driver, reboot, container toolkit, K3s.
 
     Machines are worked on side by side, but K3s is installed and upgraded on the servers one after the other, and then
     on all agents. An agent that fails stops its own steps and nothing else; a server that fails, also the K3s of those
@@ -40,6 +41,9 @@ class K3sCluster(Construct):
         server_config: The same for servers alone; they win over `config`. Default none.
         registries: For every node's `registries.yaml`, default none.
         may_lose_data: Names of nodes that may be taken out although data goes with them, see `NodeRemoval`.
+        driver: How GPU machines get their driver, default `DriverSettings()`: it is there already.
+        reboot: Whether GPU machines may be rebooted for their driver, default `RebootSettings()`: no.
+        preflight: What machines must have, default `PreflightLimits()`.
         start_timeout_seconds: Limit for K3s to run and again for the node to be Ready, default 180.
 
     Attributes:
@@ -66,6 +70,9 @@ class K3sCluster(Construct):
         registries: Sequence[K3sRegistry] = (),
         may_lose_data: Sequence[str] = (),
         toolkit: ContainerToolkitRelease | None = None,
+        driver: DriverSettings | None = None,
+        reboot: RebootSettings | None = None,
+        preflight: PreflightLimits | None = None,
         start_timeout_seconds: int = 180,
     ) -> None:
         super().__init__(scope, id_)
@@ -73,12 +80,20 @@ class K3sCluster(Construct):
         _check(id_, machines=machines, servers=servers, toolkit=toolkit)
         self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
         self.nodes: list[K3sNode] = []
+        server_reboots: list[Reboot] = []
         for machine in machines:
             scope_of_node = Construct(self, machine.name)
-            steps: list[RemoteStep] = [Preflight(scope_of_node, "preflight", machine=machine)]
-            if machine.gpus > 0 and toolkit is not None:
-                steps.append(NvidiaDriver(scope_of_node, "driver", machine=machine))
-                steps.append(NvidiaContainerToolkit(scope_of_node, "toolkit", machine=machine, release=toolkit))
+            preparation = MachinePreparation(
+                scope_of_node,
+                "machine",
+                machine=machine,
+                other_nodes=[other.name for other in machines if other is not machine],
+                etcd=machine.role == "server" and len(servers) > 1,
+                limits=preflight,
+                driver=driver,
+                reboot=reboot,
+                toolkit=toolkit,
+            )
             first = machine is servers[0]
             node = K3sNode(
                 scope_of_node,
@@ -94,8 +109,12 @@ class K3sCluster(Construct):
                 tls_sans=[server.host.address for server in servers if server is not machine],
                 start_timeout_seconds=start_timeout_seconds,
             )
-            for earlier, later in zip(steps, [*steps[1:], node.install], strict=True):
-                run_after(later, earlier)
+            run_after(node.install, preparation.last)
+            if machine.role == "server" and preparation.reboot is not None:
+                # One server at a time: etcd must keep its majority.
+                if server_reboots:
+                    run_after(preparation.reboot, server_reboots[-1])
+                server_reboots.append(preparation.reboot)
             self.nodes.append(node)
         self.servers = [node for node in self.nodes if node.machine.role == "server"]
         self.removal = [

@@ -56,5 +56,15 @@ class TerraformData(TerraformResource):
             self.add_override("input", _plain(input))
 
 
+class Step(Construct):
+    """A construct that is one `terraform_data` and nothing else.
+
+    Attributes:
+        resource: The `terraform_data` resource.
+    """
+
+    resource: TerraformData
+
+
 def _plain(value: Mapping[str, str] | str) -> dict[str, str] | str:
     return value if isinstance(value, str) else dict(value)

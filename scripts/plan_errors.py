@@ -15,10 +15,11 @@ _LOCK_FACT = re.compile(r"\s*(?P<name>ID|Operation|Who|Created):\s+(?P<value>\S.
 _LOCK_ID = re.compile(r"already locked: ID=(?P<id>\S+)")
 _BACKEND = re.compile(
     r"Error: (?:Error |Failed to )?(?:loading|load|refreshing|refresh|reading|read|getting|get|configuring|configure)"
-    r"[^\n]*(?:state|backend|workspaces)|Error: Backend initialization|Error: error configuring|"
+    r"[^\n]*(?:state|backend|workspaces)|Error: error configuring|"
     r"Failed to (?:get|load|read|refresh) (?:existing workspaces|state)",
     re.IGNORECASE,
 )
+_MOVED_BACKEND = re.compile(r"Backend (?:configuration changed|type changed)|Error: Backend initialization required")
 _OTHER_VERSION = re.compile(
     r"plan file was created by (?:Terraform|OpenTofu) (?P<theirs>[^\s,]+), but this is (?P<ours>\S+?)[;,.]?(?:\s|$)"
 )
@@ -44,6 +45,11 @@ def explained(lines: Iterable[str]) -> str | None:
     text = "\n".join(said)
     if _LOCKED.search(text):
         return _locked(said, flowing)
+    if _MOVED_BACKEND.search(text):
+        return (
+            "the fleet file names another backend than the last run here used; nothing was planned. Fix: to look only: "
+            "edge-gpu diff --no-refresh; to move the state there: cdktf diff --migrate-state (environment: .env)"
+        )
     other = _OTHER_VERSION.search(flowing)
     if other:
         return (

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from constructs_lib.cluster_identity import ClusterIdentity
 from lab.progress import Progress
@@ -136,14 +137,15 @@ def _copy_state(planning: PlanOnly, stack: str, *, env: Mapping[str, str]) -> st
     kind = next(iter(settings))
     run_terraform(["init", "-input=false", "-no-color", "-reconfigure"], cwd=own, env=env, limit=LIMIT_SECONDS)
     state = run_terraform(["state", "pull"], cwd=own, env=env, limit=LIMIT_SECONDS)
-    if not state.strip():
+    found: dict[str, Any] = json.loads(state) if state.strip() else {"serial": 0}
+    if found["serial"] == 0:
+        # Nothing was ever written: some backends answer with nothing, others with a state that says nothing.
         if kind == "local":
             return "no state: there is none on this machine, so everything is planned as new"
         return f"no state: the {kind} backend has none yet, so everything is planned as new"
     copy = planning.state(stack)
     copy.parent.mkdir(mode=0o700)
     copy.write_text(state)
-    found = json.loads(state)
     count = sum(len(one["instances"]) for one in found["resources"] if one["mode"] == "managed")
     return f"the last state of the {kind} backend (serial {found['serial']}, {count} resources)"
 

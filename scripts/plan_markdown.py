@@ -139,7 +139,7 @@ def _fenced(text: str) -> str:
 def _inline(text: str) -> str:
     """Text that Markdown leaves as it is: no link, mention, image, HTML or line break can come from a fleet file."""
     flat = re.sub(r"\s+", " ", text)
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", flat)
+    escaped = re.sub(r"([\\`*_{}\[\]#|~])", r"\\\1", flat.replace("<", "&lt;").replace(">", "&gt;"))
     return escaped.replace("@", "@\u200b")
 
 

@@ -15,7 +15,15 @@ from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, Kuber
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
 from stacks.fleet import Fleet
-from stacks.fleet_to_constructs import k3s_release, machines, registries, toolkit_release
+from stacks.fleet_to_constructs import (
+    driver_settings,
+    k3s_release,
+    machines,
+    preflight_limits,
+    reboot_settings,
+    registries,
+    toolkit_release,
+)
 
 STACK = "edge-gpu"
 
@@ -45,6 +53,9 @@ class EdgeGpuStack(TerraformStack):
             machines=machines(fleet),
             release=k3s_release(fleet),
             toolkit=toolkit_release(fleet),
+            driver=driver_settings(fleet),
+            reboot=reboot_settings(fleet),
+            preflight=preflight_limits(fleet),
             identity=identity,
             config=fleet.k3s.config,
             server_config=fleet.k3s.server_config,

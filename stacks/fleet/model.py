@@ -8,6 +8,7 @@ from pydantic import Field
 
 from stacks.fleet import cautions, operator_files
 from stacks.fleet.backend import Backend, LocalBackendSettings
+from stacks.fleet.bootstrap import DriverSection, PreflightSection, RebootSection
 from stacks.fleet.images import Images
 from stacks.fleet.rules import (
     Architecture,
@@ -203,6 +204,9 @@ class Fleet(Section):
     container_toolkit: ContainerToolkit = Field(ContainerToolkit(), description="NVIDIA's container toolkit.")
     device_plugin: DevicePlugin = Field(DevicePlugin(), description="NVIDIA's device plugin.")
     gpu_check: GpuCheckSettings = Field(GpuCheckSettings(), description="The proof that GPUs work.")
+    preflight: PreflightSection = Field(PreflightSection(), description="What machines must have.")
+    driver: DriverSection = Field(DriverSection(), description="NVIDIA's driver.")
+    reboot: RebootSection = Field(RebootSection(), description="Whether nodes may be rebooted.")
     images: Images | None = Field(
         None, description="Container images, which make the stack `edge-images`. Default: there is no such stack."
     )

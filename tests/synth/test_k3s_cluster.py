@@ -47,19 +47,23 @@ PLAIN_AGENT = machine("cpu-1", host=host("192.0.2.12"))
 
 def test_gpu_steps_come_before_k3s_and_only_on_machines_with_gpus(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, GPU_AGENT, PLAIN_AGENT))
-    assert names(found["gpu-1_driver_run"]["depends_on"]) == {"gpu-1_preflight_run"}
-    assert names(found["gpu-1_toolkit_run"]["depends_on"]) == {"gpu-1_driver_run"}
-    assert "gpu-1_toolkit_run" in names(found["gpu-1_node_k3s_run"]["depends_on"])
-    assert not [name for name in found if name.startswith(("server-1_driver", "cpu-1_driver", "cpu-1_toolkit"))]
-    assert "cpu-1_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+    assert names(found["gpu-1_machine_driver_run"]["depends_on"]) == {"gpu-1_machine_preflight_run"}
+    assert names(found["gpu-1_machine_toolkit_run"]["depends_on"]) == {"gpu-1_machine_driver_run"}
+    assert "gpu-1_machine_toolkit_run" in names(found["gpu-1_node_k3s_run"]["depends_on"])
+    assert not [
+        name
+        for name in found
+        if name.startswith(("server-1_machine_driver", "cpu-1_machine_driver", "cpu-1_machine_toolkit"))
+    ]
+    assert "cpu-1_machine_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
 
 
 def test_an_agent_joins_after_the_servers_and_is_removed_before_them(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, PLAIN_AGENT))
-    assert "depends_on" not in found["cpu-1_preflight_run"], "machines are looked at side by side"
+    assert "depends_on" not in found["cpu-1_machine_preflight_run"], "machines are looked at side by side"
     assert names(found["agent-removal_on-destroy"]["depends_on"]) == {"server-removal_on-destroy"}
     assert names(found["cpu-1_node_k3s_run"]["depends_on"]) == {
-        "cpu-1_preflight_run",
+        "cpu-1_machine_preflight_run",
         "agent-removal_on-destroy",
         "server-1_node_k3s_run",
     }

@@ -54,9 +54,7 @@ def test_the_report_says_where_each_node_failed_and_which_are_fine() -> None:
     wanted = [WantedNode(name=name, role="agent", gpus=0, k3s_version=version) for name in NODES[:3]]
     seen = {"server-1": SeenNode(k3s_version=version, ready=True, gpus=0)}
     checks: dict[str, SeenCheck] = {}
-    report = compare(
-        fleet="lab", wanted=wanted, seen=seen, checks=checks, failures=node_failures(PRINTED, nodes=NODES)
-    )
+    report = compare(fleet="lab", wanted=wanted, seen=seen, checks=checks, failures=node_failures(PRINTED, nodes=NODES))
     text = as_text(report)
     assert "PROBLEM  gpu-1 failed in phase k3s: K3s does not start" in text
     assert "PROBLEM  gpu-2 failed in phase preflight: remote-exec provisioner error timeout" in text

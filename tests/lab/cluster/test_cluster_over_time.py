@@ -161,5 +161,14 @@ def _answer_to(token: str) -> str:
     """Status of K3s's answer to a server that brings this token."""
     user = token.split("::", 1)[1]
     return on_node(
-        SERVER, "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-u", user, "https://127.0.0.1:6443/v1-k3s/token"
+        SERVER,
+        "curl",
+        "-sk",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-u",
+        user,
+        "https://127.0.0.1:6443/v1-k3s/token",
     )

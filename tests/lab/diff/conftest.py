@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.checkout import LAB_FLEET, NODE_MODULES, ROOT, VENV
+from scripts.checkout import LAB_FLEET, NODE_MODULES, ROOT, TERRAFORM_DATA, VENV
 from scripts.environment import command_environment, project_variables
 from stacks.fleet import Fleet, load_fleet
 
@@ -121,20 +122,26 @@ def last_state(edge_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def fleet_file(lab_fleet: Fleet, tmp_path: Path) -> Callable[..., Path]:
+def fleet_file(lab_fleet: Fleet, tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Writes a copy of the lab's fleet file, with some text replaced and the state behind the given address."""
     assert lab_fleet.backend.type == "local"
+    written: list[Path] = []
 
     def write(*replacements: tuple[str, str], state: str | None = "STATE") -> Path:
         text = LAB_FLEET.read_text()
         for old, new in replacements:
             assert old in text, f"{old!r} is not in the lab's fleet file"
             text = text.replace(old, new)
-        path = tmp_path / "site.yaml"
+        # Terraform remembers each file's backend by the file's name.
+        path = tmp_path / f"site-{secrets.token_hex(4)}.yaml"
+        written.append(path)
         path.write_text(text + (HTTP_BACKEND.replace("STATE", state) if state else ""))
         return path
 
-    return write
+    yield write
+    for path in written:
+        shutil.rmtree(TERRAFORM_DATA / path.stem, ignore_errors=True)
+        shutil.rmtree(ROOT / "build" / "plan" / path.stem, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
