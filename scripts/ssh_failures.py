@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_ABOUT_SSH = re.compile(r"Error: (?:remote-exec|file) provisioner error\b")
 _RESOURCE = re.compile(r"with \S+ \((?P<path>[^)]+)\)(?:\[[^]]*\])?,")
 _ENDPOINT = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+")
 _LOST = (
@@ -40,6 +41,9 @@ def explain_ssh_failure(error: Sequence[str]) -> list[str]:
         error: the error's lines, as Terraform wrapped them.
     """
     text = " ".join(" ".join(error).split())
+    # Helm and Kubernetes speak of connections too, to the API server.
+    if not _ABOUT_SSH.match(text):
+        return []
     resource = _RESOURCE.search(text)
     if resource is None:
         return []

@@ -58,6 +58,12 @@ def test_a_script_that_failed_speaks_for_itself() -> None:
     assert explain_ssh_failure(error('error executing "./.edge-gpu-1.sh": Process exited with status 1')) == []
 
 
+def test_a_connection_to_the_api_server_is_not_ssh() -> None:
+    _, resource, _ = error("", path="nvidia-device-plugin/namespace")
+    refused = 'Post "https://192.0.2.1:6443/api/v1/namespaces": dial tcp 192.0.2.1:6443: connect: connection refused'
+    assert explain_ssh_failure(["Error: Failed to create Namespace", resource, refused]) == []
+
+
 def test_what_is_no_machines_error_is_left_alone() -> None:
     assert explain_ssh_failure(["Error: timeout", "dial tcp 192.0.2.1:6443: i/o timeout"]) == []
 
