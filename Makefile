@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
 SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
-.PHONY: help setup setup-checks deploy preflight diff destroy edge-images report test check checkov unit lint types \
+.PHONY: help setup setup-checks deploy preflight diff destroy edge-images report test faults check checkov unit lint types \
 	test-cdktn snapshots lab-up lab-down bench lock clean
 
 help: ## List the targets
@@ -42,6 +42,9 @@ check: lint types unit checkov ## What needs no credentials, no fleet and no lab
 
 checkov: setup-checks ## checkov on the example fleet's synthesized stacks
 	@$(RUN) python -m scripts.checkov
+
+faults: setup ## The fault suite alone, on a lab of its own: build/faults.json and a table
+	@$(RUN) python -m scripts.faults
 
 unit: setup-checks ## The tests that need no lab
 	@$(RUN) pytest tests/unit tests/synth tests/reuse

@@ -29,6 +29,7 @@ from constructs_lib.providers import (
     NamespaceV1Metadata,
 )
 from constructs_lib.remote_step import RemoteStep
+from constructs_lib.runtime_class_check import RuntimeClassCheck
 from constructs_lib.ssh_host import SshHost
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -102,6 +103,7 @@ class GpuCheck(Construct):
         own = files("constructs_lib").joinpath("gpu_check.sh").read_text(encoding="utf-8")
         argv = list(command) if command is not None else ["/bin/sh", "-c", own]
         entries: list[str] = []
+        jobs: list[JobV1] = []
         for node in nodes:
             scope_of_node = Construct(self, node.name)
             prerequisites: list[IConstruct] = [home]
@@ -133,6 +135,7 @@ class GpuCheck(Construct):
                 rerun_with=rerun_with,
             )
             run_after(job, *prerequisites)
+            jobs.append(job)
             _allocatable(scope_of_node, node=node, after=job)
             pods = DataKubernetesResources(
                 scope_of_node,
@@ -146,6 +149,7 @@ class GpuCheck(Construct):
             entries.append(
                 _report_entry(node, objects=f"data.{pods.terraform_resource_type}.{pods.friendly_unique_id}.objects")
             )
+        RuntimeClassCheck(self, "runtime-class", after=jobs)
         self.report = "${jsonencode({" + ", ".join(entries) + "})}"
 
 

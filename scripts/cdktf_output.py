@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 
 from scripts.checkout import STACK
+from scripts.ssh_failures import explain_ssh_failure
 
-CAUSE_LINES = 60
+LAST_WORDS = 20
+ERROR_LINES = 30
+"""Of each error: with a limit for all of them the first nodes' errors would hide the last ones'."""
 SCRIPT_LINES = 12
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -105,7 +108,8 @@ def cause(lines: Iterable[str]) -> list[str]:
         if block in seen or not block[0].startswith("Error:"):
             continue
         seen.append(block)
-        found += block
+        found += block[:ERROR_LINES]
+        found += explain_ssh_failure(block)
         for address in [match["address"] for match in map(_FAILED_RESOURCE.match, block) if match]:
             found += [f"  its script: {text}" for text in scripts.get(address, [])[-SCRIPT_LINES:]]
-    return found[:CAUSE_LINES] if found else said[-CAUSE_LINES // 3 :]
+    return found or said[-LAST_WORDS:]

@@ -19,6 +19,7 @@ from scripts.environment import command_environment
 from scripts.errors import CommandError
 from scripts.plan_diff import add_arguments, diff
 from scripts.process import Outcome, run_shown
+from scripts.unfinished_apply import forget_unfinished_steps, note_unfinished_steps, replacing
 from stacks.fleet import load_fleet
 
 CDKTF_ARGUMENTS = {
@@ -78,15 +79,22 @@ def run_cdktf(command: str, *, fleet: Path) -> Outcome:
     Raises:
         CommandError: it failed; with Terraform's errors.
     """
-    return _run(
+    edge_folder = ROOT / ".edge" / load_fleet(fleet).name if command == "deploy" else None
+    unfinished = note_unfinished_steps(edge_folder) if edge_folder else []
+    if unfinished:
+        print(f"...   an earlier deploy was killed: its {len(unfinished)} steps run again", flush=True)
+    outcome = _run(
         ["cdktf", *CDKTF_ARGUMENTS[command]],
         title=f"cdktf {command} {STACK}",
         log=f"cdktf-{command}.log",
         # With CI set cdktf prints each line once, and no spinner.
-        env={**command_environment(fleet=fleet), "CI": "true"},
+        env=replacing(unfinished, env={**command_environment(fleet=fleet), "CI": "true"}),
         timeout_seconds=TIME_LIMIT_SECONDS[command],
         readable=Readable(with_plan=False),
     )
+    if edge_folder:
+        forget_unfinished_steps(edge_folder)
+    return outcome
 
 
 def lab_up(*, fleet: Path) -> Outcome:

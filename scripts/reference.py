@@ -84,6 +84,8 @@ def readable(value: Any) -> Any:
         return {key: readable(item) for key, item in value.items() if key != "//"}
     if isinstance(value, list):
         return [readable(item) for item in value]
+    if isinstance(value, str):
+        value = value.replace(sys.executable, "<python>").replace(str(ROOT), "<checkout>")
     if isinstance(value, str) and (len(value) > _LONG or "\n" in value):
         return "…"
     return value

@@ -38,6 +38,38 @@ K3sNode(
     secrets_folder=Path("/edge/identity/upload"),
 )
 """,
+    "MachinePreparation": """\
+MachinePreparation(
+    stack,
+    "machine",
+    machine=machine,
+    toolkit=ContainerToolkitRelease(version="1.20.0-1"),
+    driver=DriverSettings(mode="ubuntu"),
+    reboot=RebootSettings(allowed=True),
+)
+""",
+    "NodeRemoval": """\
+NodeRemoval(
+    stack, "removal", machines=[machine], servers=[machine], records_file=Path("/edge/not-removed.jsonl")
+)
+""",
+    "DeadNodeRelease": _PROVIDERS
+    + """\
+plugin = NvidiaDevicePlugin(stack, "nvidia-device-plugin", chart_version="0.19.3")
+DeadNodeRelease(stack, "dead-node-release", machines=[machine], servers=[machine], within=[plugin])
+""",
+    "Reboot": """\
+settings = DriverSettings(mode="ubuntu")
+driver = NvidiaDriver(stack, "driver", machine=machine, settings=settings)
+Reboot(
+    stack,
+    "reboot",
+    machine=machine,
+    driver=driver,
+    driver_settings=settings,
+    settings=RebootSettings(allowed=True),
+)
+""",
     "Preflight": 'Preflight(stack, "preflight", machine=machine)\n',
     "NvidiaDriver": 'NvidiaDriver(stack, "driver", machine=machine)\n',
     "NvidiaContainerToolkit": """\

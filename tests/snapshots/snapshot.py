@@ -51,6 +51,8 @@ def readable(value: Any) -> Any:
         return {key: readable(item) for key, item in sorted(value.items()) if key != "//"}
     if isinstance(value, list):
         return [readable(item) for item in value]
+    if isinstance(value, str):
+        value = value.replace(sys.executable, "<python>").replace(str(FOLDER.parents[1]), "<checkout>")
     if isinstance(value, str) and (len(value) > _LONG or "\n" in value):
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:16]} ({value.count(chr(10)) + 1} lines)"
     return value

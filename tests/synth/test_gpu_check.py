@@ -112,3 +112,12 @@ def test_a_check_that_could_not_fail_is_refused(nodes: list[GpuNode], message: s
 def test_an_image_without_a_tag_is_refused() -> None:
     with pytest.raises(ValueError, match="has no tag"):
         NvidiaDevicePlugin(new_stack(), "plugin", chart_version="0.19.3", image="registry.example:5000/plugin")
+
+
+def test_later_plans_read_the_runtime_class_and_name_what_restores_it(checked: dict[str, Any]) -> None:
+    read = resources(checked, "data.kubernetes_resources").values()
+    (runtime_class,) = [data for data in read if data["kind"] == "RuntimeClass"]
+    assert runtime_class["field_selector"] == "metadata.name=nvidia"
+    assert len(runtime_class["depends_on"]) == len(NODES)
+    (postcondition,) = runtime_class["lifecycle"]["postcondition"]
+    assert "k3s kubectl apply -f" in postcondition["error_message"]
