@@ -16,6 +16,8 @@ from tests.snapshots.fleets import FLEETS
 FOLDER = Path(__file__).resolve().parent
 _LONG = 200
 
+_PROJECT = Path(__file__).resolve().parents[2]
+
 
 def snapshot(name: str) -> dict[str, Any]:
     """Each resource of the fleet's stack by its address, and what is not a resource under its section's name.
@@ -46,11 +48,14 @@ def snapshot(name: str) -> dict[str, Any]:
 
 
 def readable(value: Any) -> Any:
-    """`value` without the CDK's own notes, long texts as hashes."""
+    """`value` without the CDK's own notes and this checkout's paths, long texts as hashes."""
     if isinstance(value, dict):
         return {key: readable(item) for key, item in sorted(value.items()) if key != "//"}
     if isinstance(value, list):
         return [readable(item) for item in value]
+    if isinstance(value, str):
+        # What Terraform runs here at destroy is named by where it is.
+        value = value.replace(sys.executable, "/project/.venv/bin/python").replace(str(_PROJECT), "/project")
     if isinstance(value, str) and (len(value) > _LONG or "\n" in value):
         return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:16]} ({value.count(chr(10)) + 1} lines)"
     return value
