@@ -49,13 +49,7 @@ class NvidiaDevicePlugin(Construct):
         values: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        chosen: dict[str, object] = {
-            "runtimeClassName": "nvidia",
-            # A node's own infrastructure: whatever keeps workloads away must not keep the plugin away.
-            "tolerations": [{"operator": "Exists"}],
-            **({"image": _image_values(image)} if image is not None else {}),
-            **(values or {}),
-        }
+        chosen = {**chart_values(image=image), **(values or {})}
         home = NamespaceV1(self, "namespace", metadata=NamespaceV1Metadata(name=namespace))
         self.namespace_name = namespace
         self.pod_selector = f"app.kubernetes.io/name={CHART},app.kubernetes.io/instance={CHART}"
@@ -72,6 +66,16 @@ class NvidiaDevicePlugin(Construct):
             max_history=5,
             depends_on=[home],
         )
+
+
+def chart_values(*, image: str | None) -> Mapping[str, object]:
+    """What we set of the chart's values, for K3s. Raises ValueError when `image` has no tag."""
+    return {
+        "runtimeClassName": "nvidia",
+        # A node's own infrastructure: whatever keeps workloads away must not keep the plugin away.
+        "tolerations": [{"operator": "Exists"}],
+        **({"image": _image_values(image)} if image is not None else {}),
+    }
 
 
 def _image_values(image: str) -> Mapping[str, str]:

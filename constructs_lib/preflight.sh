@@ -1,5 +1,7 @@
 # Exits 0 when this machine can become the wanted node; changes nothing. All findings are printed, each with its fix.
 : "${NODE:?}" "${ROLE:?}" "${ARCHITECTURE:?}" "${MINIMUM_FREE_MIB:?}" "${MINIMUM_MEMORY_MIB:?}"
+# Who runs K3s: systemd, or for a proof on a machine without it, a stand-in that lasts as long as the proof.
+: "${SUPERVISOR:=systemd}"
 
 FINDINGS=0
 finding() {
@@ -16,7 +18,7 @@ esac
     finding "the machine is $architecture, the fleet file says $ARCHITECTURE" \
         "uname -m prints $(uname -m)" "set the node's architecture in the fleet file; allowed are amd64 and arm64"
 
-[ -d /run/systemd/system ] ||
+[ "$SUPERVISOR" != systemd ] || [ -d /run/systemd/system ] ||
     finding "systemd does not run this machine" "/run/systemd/system is missing" \
         "use a machine whose init is systemd (Ubuntu 22.04, 24.04, 26.04, Debian 12)"
 
