@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
+from scripts.bundle_fleet import chart_of_bundle
+from scripts.errors import CommandError
 from stacks.fleet import Fleet, FleetError, Images, load_fleet
 
 if TYPE_CHECKING:
@@ -42,20 +44,21 @@ def main() -> int:
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
     try:
-        synthesize(fleet, identity=identity, edge_folder=edge_folder)
-    except ImagesError as error:
+        chart_path = chart_of_bundle(fleet, edge_folder=edge_folder)
+        synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
+    except (ImagesError, CommandError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> None:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, chart_path: Path | None = None) -> None:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
 
     app = App()
-    EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder)
+    EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
     app.synth()

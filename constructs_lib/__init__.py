@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
     from constructs_lib.nvidia_driver import NvidiaDriver as NvidiaDriver
+    from constructs_lib.offline_bundle import BundleFile as BundleFile
+    from constructs_lib.offline_bundle import OfflineBundle as OfflineBundle
     from constructs_lib.ordering import run_after as run_after
     from constructs_lib.preflight import Preflight as Preflight
     from constructs_lib.ros2_humble_image import Ros2HumbleImage as Ros2HumbleImage
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "BuildContext": "build_context",
+    "BundleFile": "offline_bundle",
     "ClusterIdentity": "cluster_identity",
     "ContainerImage": "container_image",
     "ContainerToolkitRelease": "nvidia_container_toolkit",
@@ -59,6 +62,7 @@ _MODULE_OF = {
     "NvidiaContainerToolkit": "nvidia_container_toolkit",
     "NvidiaDevicePlugin": "nvidia_device_plugin",
     "NvidiaDriver": "nvidia_driver",
+    "OfflineBundle": "offline_bundle",
     "Preflight": "preflight",
     "Ros2HumbleImage": "ros2_humble_image",
     "SshBastion": "ssh_host",

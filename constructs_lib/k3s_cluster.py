@@ -12,9 +12,9 @@ from constructs_lib.kubeconfig import API_PORT
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, NvidiaContainerToolkit
 from constructs_lib.nvidia_driver import NvidiaDriver
+from constructs_lib.offline_bundle import BundleFile, OfflineBundle, release_in_bundle, toolkit_in_bundle
 from constructs_lib.ordering import run_after
 from constructs_lib.preflight import Preflight
-from constructs_lib.remote_step import RemoteStep
 
 
 class K3sCluster(Construct):
@@ -30,6 +30,8 @@ class K3sCluster(Construct):
         release: The K3s to install.
         toolkit: The container toolkit for GPU machines. Needed when any machine has GPUs.
         identity: The cluster's certificate authorities and tokens.
+        bundle: What `release` and `toolkit` name, in one file that is uploaded to each machine; then no machine opens
+            their addresses. Default None: machines download.
         start_timeout_seconds: Limit for K3s to run and again for the node to be Ready, default 180.
 
     Attributes:
@@ -51,16 +53,22 @@ class K3sCluster(Construct):
         release: K3sRelease,
         identity: ClusterIdentity,
         toolkit: ContainerToolkitRelease | None = None,
+        bundle: BundleFile | None = None,
         start_timeout_seconds: int = 180,
     ) -> None:
         super().__init__(scope, id_)
         servers = [machine for machine in machines if machine.role == "server"]
         _check(id_, machines=machines, servers=servers, toolkit=toolkit)
+        if bundle is not None:
+            release = release_in_bundle(release)
+            toolkit = toolkit_in_bundle(toolkit) if toolkit is not None else None
         self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
         self.nodes: list[K3sNode] = []
         for machine in machines:
             scope_of_node = Construct(self, machine.name)
-            steps: list[RemoteStep] = [Preflight(scope_of_node, "preflight", machine=machine)]
+            steps: list[Construct] = [Preflight(scope_of_node, "preflight", machine=machine)]
+            if bundle is not None:
+                steps.append(OfflineBundle(scope_of_node, "bundle", machine=machine, bundle=bundle))
             if machine.gpus > 0 and toolkit is not None:
                 steps.append(NvidiaDriver(scope_of_node, "driver", machine=machine))
                 steps.append(NvidiaContainerToolkit(scope_of_node, "toolkit", machine=machine, release=toolkit))

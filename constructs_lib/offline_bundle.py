@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
+from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
@@ -48,6 +49,7 @@ class OfflineBundle(Construct):
 
     Attributes:
         resource: The `terraform_data` resource.
+        removal: The step that removes the unpacked bundle at destroy.
 
     Raises:
         ValueError: `bundle.path` is not absolute.
@@ -70,6 +72,15 @@ class OfflineBundle(Construct):
             },
         )
         script = script_path(step=STEP, node=machine.name)
+        # After K3s at create, and so the other way round at destroy, does not matter: K3s holds no file of it open.
+        self.removal = DestroyStep(
+            self,
+            "bundle-removal",
+            host=machine.host,
+            node=machine.name,
+            script="offline_bundle_remove.sh",
+            parameters={"BUNDLE_FOLDER": BUNDLE_FOLDER},
+        )
         self.resource = TerraformData(
             self,
             "run",

@@ -27,6 +27,15 @@ for tool in curl sha256sum tar mount; do
         finding "$tool is missing" "no $tool in $PATH" "install it: apt-get install curl coreutils tar mount"
 done
 
+# K3s finds its own address by the default route; it need not lead anywhere.
+default_route() {
+    awk '$2 == "00000000" {found = 1} END {exit !found}' /proc/net/route ||
+        awk '$1 ~ /^0+$/ && $2 == "00" && $NF != "lo" {found = 1} END {exit !found}' /proc/net/ipv6_route 2>/dev/null
+}
+[ "$SUPERVISOR" != systemd ] || default_route ||
+    finding "the machine has no default route" "K3s refuses to start without one, also where nothing is to be reached" \
+        "give it one, if need be to an unused address of its own network: ip route add default via ADDRESS"
+
 # The first folder that exists decides which file system K3s's data will lie on.
 data=/var/lib/rancher
 [ -d "$data" ] || data=/var/lib

@@ -8,12 +8,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from constructs_lib.machine import Architecture
 from lab.progress import Progress
 from scripts.bundle_collect import chart_index, collect
 from scripts.bundle_file import read_manifest, unpack_bundle, verify_bundle, write_bundle
+from scripts.bundle_fleet import check_serves, identity
 from scripts.bundle_prove import prove_files
 from scripts.bundle_sbom import sbom
 from scripts.errors import CommandError
@@ -94,36 +94,6 @@ def create(
         }
         with progress.step(f"write {output.name}"):
             return write_bundle(output, files=files, manifest=manifest, part_bytes=part_bytes)
-
-
-def identity(fleet: Fleet, *, architecture: str) -> dict[str, Any]:
-    """What a bundle must have in common with a fleet to serve it; in words that a message can show."""
-    return {
-        "architecture": architecture,
-        "k3s": fleet.k3s.version,
-        "k3s_sha256": fleet.k3s.sha256.get(architecture, ""),
-        "container_toolkit": fleet.container_toolkit.version,
-        "device_plugin": fleet.device_plugin.chart_version,
-    }
-
-
-def check_serves(manifest: dict[str, Any], *, fleet: Fleet, bundle: Path) -> None:
-    """Whether a bundle is for this fleet.
-
-    Raises:
-        CommandError: it is for another architecture or version.
-    """
-    architectures = sorted({node.architecture for node in fleet.nodes})
-    if manifest.get("architecture") not in architectures:
-        raise CommandError(
-            f"{bundle}: is for {manifest.get('architecture')}, the fleet's nodes are {' and '.join(architectures)}. "
-            "Fix: make one with --architecture"
-        )
-    for key, wanted in identity(fleet, architecture=str(manifest["architecture"])).items():
-        if manifest.get(key) != wanted:
-            raise CommandError(
-                f"{bundle}: holds {key} {manifest.get(key)}, the fleet file wants {wanted}. Fix: make the bundle anew"
-            )
 
 
 def _architecture(fleet: Fleet, *, wanted: Architecture | None) -> Architecture:

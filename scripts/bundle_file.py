@@ -172,6 +172,34 @@ def unpack_bundle(bundle: Path, *, directory: Path) -> dict[str, Any]:
     return manifest
 
 
+def unpack_file(bundle: Path, *, path: str, sha256: str, target: Path) -> None:
+    """Take one file out of a bundle.
+
+    Args:
+        bundle: as for verify_bundle().
+        path: in the bundle.
+        sha256: what the manifest says of it.
+        target: where to write it, at once and whole.
+
+    Raises:
+        CommandError: it is not in the bundle, or was changed.
+    """
+    with _opened(bundle) as archive:
+        for member in _members(bundle, archive):
+            stream = archive.extractfile(member) if member.name == path else None
+            if stream is None:
+                continue
+            content = stream.read()
+            if hashlib.sha256(content).hexdigest() != sha256:
+                break
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = target.with_name(f".{target.name}.unfinished")
+            unfinished.write_bytes(content)
+            unfinished.replace(target)
+            return
+    raise CommandError(f"{bundle}: {path} is missing or was changed. {_AGAIN}")
+
+
 def bundle_parts(bundle: Path) -> list[Path]:
     """The files that make up a bundle, in order.
 

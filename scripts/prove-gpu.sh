@@ -4,7 +4,7 @@
 set -eu
 umask 022
 LC_ALL=C
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 
 usage() {
@@ -55,14 +55,14 @@ done
 case $WORK in /*) ;; *) WORK=$(pwd)/$WORK ;; esac
 
 # --- the way back
-# Every cgroup that K3s and its kubelet made, deepest first. They are empty: their processes ended with the namespace.
+# What K3s and its kubelet put at the root of the cgroups (v2) or of each controller (v1): nothing deeper is theirs.
 cgroups_of_pods() {
-    find /sys/fs/cgroup -depth -type d \( -name kubepods -o -path '*/kubepods/*' -o -name k8s.io -o -path '*/k8s.io/*' \
-        -o -name k3s -o -path '*/k3s/*' \) 2>/dev/null || true
+    find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -type d \( -name kubepods -o -name k8s.io -o -name k3s \) 2>/dev/null || true
 }
+# They are empty: their processes ended with the namespace.
 remove_cgroups() {
     cgroups_of_pods | while IFS= read -r group; do
-        grep -qxF "$group" "$WORK/cgroups-before" 2>/dev/null || rmdir "$group" 2>/dev/null || true
+        grep -qxF "$group" "$WORK/cgroups-before" 2>/dev/null || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
 }
 
@@ -131,10 +131,10 @@ else
         first=$(find "$(dirname "$BUNDLE")" -maxdepth 1 -name "$(basename "$BUNDLE").part-001-of-???" 2>/dev/null | head -n 1)
         [ -n "$first" ] || die "$BUNDLE does not exist" "nor $BUNDLE.part-001-of-…" "name the bundle's file"
         count=${first##*-}
-        parts='' number=1
-        while [ "$number" -le "$(echo "$count" | sed 's/^0*//')" ]; do
+        parts='' number=1 last=$(echo "$count" | sed 's/^0*//')
+        while [ "$number" -le "$last" ]; do
             part=$BUNDLE.part-$(printf %03d "$number")-of-$count
-            [ -f "$part" ] || die "part $number of $count is missing" "$part does not exist" "copy it here"
+            [ -f "$part" ] || die "part $number of $last is missing" "$part does not exist" "copy it here"
             parts="$parts $part"
             number=$((number + 1))
         done
