@@ -3,10 +3,10 @@ PYTHON ?= python3
 
 RUN := .venv/bin/python -m scripts.run
 # Not the steps in constructs_lib: they run behind a shared beginning, and a unit test checks them so joined.
-SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib')
+SHELL_SCRIPTS = $(shell git ls-files '*.sh' ':!constructs_lib') scripts/edge-gpu scripts/diff-in-workflow
 
-.PHONY: help setup setup-checks deploy diff destroy report test unit lint types lab-up lab-down \
-	bench snapshots lock clean
+.PHONY: help setup setup-checks deploy preflight diff destroy edge-images report test check checkov unit lint types \
+	test-cdktn snapshots lab-up lab-down bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -20,20 +20,38 @@ setup-checks:
 deploy: setup ## Bring the fleet up (the embedded lab by default), check its GPUs, print the table
 	@$(RUN) python -m scripts.edge_gpu deploy
 
-diff: setup ## Show what a deploy would change
-	@$(RUN) python -m scripts.edge_gpu diff
+preflight: setup ## Look at the fleet's nodes, and change nothing: a table, and build/preflight.json
+	@$(RUN) python -m scripts.preflight
+
+diff: setup ## Show what a deploy would change: exit code 0 nothing, else make's; ARGUMENTS="--no-refresh ..."
+	@$(RUN) python -m scripts.edge_gpu diff $(ARGUMENTS)
 
 destroy: setup ## Take K3s off the fleet's nodes
 	@$(RUN) python -m scripts.edge_gpu destroy
+
+edge-images: setup ## Build the fleet file's container images, push them, hand them to its nodes (docs/images.md)
+	@$(RUN) cdktf deploy edge-images --auto-approve
 
 report: setup ## Print the table of the last deploy again
 	@$(RUN) python -m scripts.report
 
 test: lint types ## All checks: lint, types, unit, synth and lab tests
-	@$(RUN) pytest tests/unit tests/synth tests/lab
+	@$(RUN) pytest tests/unit tests/synth tests/reuse tests/lab
+
+check: lint types unit checkov ## What needs no credentials, no fleet and no lab, as .github/workflows/check.yml runs it
+
+checkov: setup-checks ## checkov on the example fleet's synthesized stacks
+	@$(RUN) python -m scripts.checkov
 
 unit: setup-checks ## The tests that need no lab
-	@$(RUN) pytest tests/unit tests/synth
+	@$(RUN) pytest tests/unit tests/synth tests/reuse
+
+snapshots: setup-checks ## Write the snapshots of example fleets and the generated pages anew
+	@$(RUN) python -m tests.snapshots.snapshot
+	@$(RUN) python -m scripts.reference
+
+test-cdktn: setup-checks ## Unit, synth and reuse tests on CDK Terrain (cdktn) in place of CDKTF
+	@$(RUN) python -m scripts.cdktn
 
 lint: setup-checks ## ruff and shellcheck
 	@$(RUN) ruff check .
@@ -50,9 +68,6 @@ lab-down: setup ## Remove the embedded lab
 
 bench: setup ## Measure set-up, synth, deploy, second deploy and destroy: build/bench.json and a table
 	@$(RUN) python -m scripts.bench
-
-snapshots: setup-checks ## Write anew what the example fleets of tests/synth/snapshots synthesize to
-	@$(RUN) python -m tests.synth.snapshot
 
 lock: setup ## Resolve the dependencies anew: Pipfile.lock, package-lock.json, scripts/pipenv-requirements.txt
 	@$(PYTHON) -m scripts.lock

@@ -13,6 +13,7 @@ from constructs_lib.identity_check import IdentityError
 from scripts.bundle_fleet import chart_of_bundle
 from scripts.errors import CommandError
 from stacks.fleet import Fleet, FleetError, Images, load_fleet
+from stacks.plan_only import PlanOnly, PlanOnlyError
 
 if TYPE_CHECKING:
     from constructs_lib.cdk import App
@@ -35,7 +36,8 @@ def main() -> int:
     for warning in fleet.warnings():
         print(f"WARNING {warning}", file=sys.stderr)
     edge_folder = PROJECT / ".edge" / fleet.name
-    identity = ClusterIdentity(edge_folder)
+    plan_only = PlanOnly.from_environment()
+    identity = plan_only.identity if plan_only else ClusterIdentity(edge_folder)
     try:
         identity.verify()
     except IdentityError as error:
@@ -45,14 +47,19 @@ def main() -> int:
         return 1
     try:
         chart_path = chart_of_bundle(fleet, edge_folder=edge_folder)
-        synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
+        output = synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
+        if plan_only:
+            plan_only.disarm(output)
     except (ImagesError, CommandError) as error:
         print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    except PlanOnlyError as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, chart_path: Path | None = None) -> None:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, chart_path: Path | None = None) -> Path:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
@@ -62,6 +69,7 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, ch
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
     app.synth()
+    return Path(app.outdir)
 
 
 def add_images(app: App, fleet: Fleet, *, images: Images, edge_folder: Path) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from constructs_lib.cluster_identity import ClusterIdentity as ClusterIdentity
     from constructs_lib.container_image import ContainerImage as ContainerImage
     from constructs_lib.cuda_base_image import CudaBaseImage as CudaBaseImage
+    from constructs_lib.dead_node_release import DeadNodeRelease as DeadNodeRelease
+    from constructs_lib.driver_settings import DriverNeed as DriverNeed
+    from constructs_lib.driver_settings import DriverSettings as DriverSettings
     from constructs_lib.gpu_check import GpuCheck as GpuCheck
     from constructs_lib.gpu_check import GpuNode as GpuNode
     from constructs_lib.gpu_check_image import GpuCheckImage as GpuCheckImage
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
     from constructs_lib.image_variants import ImageSettings as ImageSettings
     from constructs_lib.k3s_cluster import K3sCluster as K3sCluster
     from constructs_lib.k3s_node import K3sNode as K3sNode
+    from constructs_lib.k3s_registry import K3sRegistry as K3sRegistry
     from constructs_lib.k3s_release import ImageArchive as ImageArchive
     from constructs_lib.k3s_release import K3sRelease as K3sRelease
     from constructs_lib.lazy_import import lazy_package as lazy_package
     from constructs_lib.machine import Machine as Machine
+    from constructs_lib.machine_preparation import MachinePreparation as MachinePreparation
+    from constructs_lib.moved import moved as moved
+    from constructs_lib.node_removal import NodeRemoval as NodeRemoval
     from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease as ContainerToolkitRelease
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
     from constructs_lib.offline_bundle import OfflineBundle as OfflineBundle
     from constructs_lib.ordering import run_after as run_after
     from constructs_lib.preflight import Preflight as Preflight
+    from constructs_lib.preflight import PreflightLimits as PreflightLimits
+    from constructs_lib.reboot import Reboot as Reboot
+    from constructs_lib.reboot import RebootSettings as RebootSettings
     from constructs_lib.ros2_humble_image import Ros2HumbleImage as Ros2HumbleImage
     from constructs_lib.ssh_host import SshBastion as SshBastion
     from constructs_lib.ssh_host import SshHost as SshHost
@@ -48,6 +58,9 @@ _MODULE_OF = {
     "ContainerToolkitRelease": "nvidia_container_toolkit",
     "CudaBaseImage": "cuda_base_image",
     "Desk": "gpu_container",
+    "DeadNodeRelease": "dead_node_release",
+    "DriverNeed": "driver_settings",
+    "DriverSettings": "driver_settings",
     "GpuCheck": "gpu_check",
     "GpuCheckImage": "gpu_check_image",
     "GpuContainer": "gpu_container",
@@ -57,18 +70,25 @@ _MODULE_OF = {
     "ImageSettings": "image_variants",
     "K3sCluster": "k3s_cluster",
     "K3sNode": "k3s_node",
+    "K3sRegistry": "k3s_registry",
     "K3sRelease": "k3s_release",
     "Machine": "machine",
+    "MachinePreparation": "machine_preparation",
+    "NodeRemoval": "node_removal",
     "NvidiaContainerToolkit": "nvidia_container_toolkit",
     "NvidiaDevicePlugin": "nvidia_device_plugin",
     "NvidiaDriver": "nvidia_driver",
     "OfflineBundle": "offline_bundle",
     "Preflight": "preflight",
+    "PreflightLimits": "preflight",
+    "Reboot": "reboot",
+    "RebootSettings": "reboot",
     "Ros2HumbleImage": "ros2_humble_image",
     "SshBastion": "ssh_host",
     "SshHost": "ssh_host",
     "TritonImage": "triton_image",
     "lazy_package": "lazy_import",
+    "moved": "moved",
     "run_after": "ordering",
 }
 

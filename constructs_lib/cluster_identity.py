@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import datetime
 import errno
+import hashlib
 import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 
 from constructs_lib.certificate_authority import Authority, certificate_pem, load_ec_key
 from constructs_lib.identity_check import IdentityError, problems_of
-from constructs_lib.identity_files import FOLDERS, ca_hash, new_identity_files
+from constructs_lib.identity_files import FOLDERS, ca_hash, new_identity_files, new_tokens
 from constructs_lib.kubeconfig import kubeconfig
 from constructs_lib.private_files import (
     locked_folder,
@@ -103,6 +105,24 @@ class ClusterIdentity:
         """Folder for agents: `token`, which lets a node join as an agent and nothing else. SECRET."""
         return self.directory / "agent"
 
+    def token_id(self, *, role: Literal["server", "agent"]) -> str:
+        """A word that changes when the tokens of a role do, 16 hex digits of a hash: no secret, and no way back to one.
+
+        Args:
+            role: Whose upload folder.
+
+        Returns:
+            The word; empty while the tokens are not there: then nothing can be deployed either.
+        """
+        files = [self.agent_upload_dir / "token"]
+        if role == "server":
+            files = [self.server_upload_dir / name for name in ("token", "agent-token")]
+        try:
+            contents = [file.read_bytes() for file in files]
+        except FileNotFoundError:
+            return ""
+        return hashlib.sha256(b"\0".join([b"edge-gpu token id", *contents])).hexdigest()[:16]
+
     @property
     def fingerprint(self) -> str:
         """Sha256 of the server authority's file, 64 hex digits: no secret, and the same for all that trust it.
@@ -155,6 +175,24 @@ class ClusterIdentity:
         with locked_folder(self.directory.parent):
             replace_private_file(self.admin_client_cert_path, certificate_pem(certificate))
         return certificate.not_valid_after_utc
+
+    def rotate_tokens(self) -> None:
+        """Make new tokens for servers and agents; the next deploy carries them to the nodes.
+
+        The server token of before is kept in `old-server-tokens`: backups of the datastore can only be read with it.
+
+        Raises:
+            IdentityError: What is there cannot be used.
+            OSError: The identity cannot be written.
+        """
+        self.verify()
+        with locked_folder(self.directory.parent):
+            kept = self.directory / "old-server-tokens"
+            before = (kept.read_bytes() if kept.exists() else b"") + (self.server_upload_dir / "token").read_bytes()
+            replace_private_file(kept, before)
+            server_ca = (self.server_upload_dir / "tls/server-ca.crt").read_bytes()
+            for name, content in new_tokens(server_ca=server_ca).items():
+                replace_private_file(self.directory / name, content)
 
     def _make(self, config: bytes) -> None:
         # The caller holds the lock: what an earlier process left when it was killed is nobody's.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
 from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
 from constructs_lib.ssh_host import SshHost
-from constructs_lib.terraform_data import TerraformData
+from constructs_lib.terraform_data import Step, TerraformData
 
 
-class DestroyStep(Construct):
+class DestroyStep(Step):
     """A script that cleans a machine up when the step is destroyed; creating the step does nothing there.
 
     Terraform lets a destroy provisioner see only its own resource. The machine's identity is kept in the
@@ -48,7 +48,8 @@ class DestroyStep(Construct):
             self,
             "on-destroy",
             triggers_replace=host.identity(),
-            input=host.login(),
+            # The last two are for readers of a plan; nothing uses them.
+            input={**host.login(), "STEP": id_, "NODE": node},
             connection=host.connection_from_state(),
             provisioners=[
                 RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),

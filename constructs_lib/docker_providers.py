@@ -5,19 +5,35 @@ A module of its own, so that a stack without images does not load them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from constructs_lib.cdk import CORE
 from constructs_lib.lazy_import import lazy_package
 
-lazy_package("cdktf_cdktf_provider_docker")
+if TYPE_CHECKING or CORE == "cdktf":
+    lazy_package("cdktf_cdktf_provider_docker")
 
-from cdktf_cdktf_provider_docker.container import (  # noqa: E402
-    Container,
-    ContainerDevices,
-    ContainerLabels,
-    ContainerMounts,
-)
-from cdktf_cdktf_provider_docker.image import Image, ImageBuild, ImageTimeouts  # noqa: E402
-from cdktf_cdktf_provider_docker.provider import DockerProvider  # noqa: E402
-from cdktf_cdktf_provider_docker.registry_image import RegistryImage  # noqa: E402
+    from cdktf_cdktf_provider_docker.container import (
+        Container,
+        ContainerDevices,
+        ContainerLabels,
+        ContainerMounts,
+    )
+    from cdktf_cdktf_provider_docker.image import Image, ImageBuild, ImageTimeouts
+    from cdktf_cdktf_provider_docker.provider import DockerProvider
+    from cdktf_cdktf_provider_docker.registry_image import RegistryImage
+else:
+    lazy_package("cdktn_provider_docker")
+
+    from cdktn_provider_docker.container import (
+        Container,
+        ContainerDevices,
+        ContainerLabels,
+        ContainerMounts,
+    )
+    from cdktn_provider_docker.image import Image, ImageBuild, ImageTimeouts
+    from cdktn_provider_docker.provider import DockerProvider
+    from cdktn_provider_docker.registry_image import RegistryImage
 
 __all__ = [
     "Container",

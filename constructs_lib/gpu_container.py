@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import stat
@@ -9,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from constructs_lib.cdk import Construct
+from constructs_lib.cdk import Construct, Fn, TerraformResourceLifecycle
 from constructs_lib.container_image import ContainerImage
 from constructs_lib.docker_providers import Container, ContainerDevices, ContainerLabels, ContainerMounts
+from constructs_lib.terraform_data import TerraformData
 
 WORK_FOLDER = "/myROS2"
 DEVICE_PATTERNS = ("video[0-9]*", "ttyUSB[0-9]*", "ttyACM[0-9]*", "dri/renderD[0-9]*")
@@ -19,6 +21,9 @@ DEVICE_PATTERNS = ("video[0-9]*", "ttyUSB[0-9]*", "ttyACM[0-9]*", "dri/renderD[0
 
 SHARED_MEMORY_MIB = 1024
 """Docker's own 64 MiB are too few for ROS 2's shared-memory transport with camera images."""
+
+CONTAINER_LABEL = "edge-gpu.container"
+"""Label with the name that runcontainer.sh finds the container by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +82,16 @@ class GpuContainer(Construct):
 
     No `--privileged`, no host network unless asked for, no new privileges, nothing of /dev but the devices named.
 
+    A changed container, or one of a rebuilt image, is started before the old one is removed: when the build fails,
+    the old one runs on. Two containers cannot have one name, so each has eight digits of its own behind it.
+
     Args:
         scope: Parent construct.
         id_: Construct id.
-        name: Container name.
-        image: The image, or a reference with tag. A rebuilt `ContainerImage` replaces the container, which is gone
-            while the build runs: what is to last belongs into the folder.
+        name: What the container is called; its name on the engine begins with it, its label `edge-gpu.container` is
+            it.
+        image: The image, or a reference with tag. A rebuilt `ContainerImage` replaces the container: what is to last
+            belongs into the folder.
         folder: Absolute path that is mounted at /myROS2. Default None: the folder that the program runs in.
         command: Default None: a shell that waits for whoever enters.
         desk: Devices and display. Default None: what is detected when the stack is synthesized; give `Desk()` for an
@@ -140,27 +149,44 @@ class GpuContainer(Construct):
                 mounts.append(
                     ContainerMounts(type="bind", source=chosen.x_authority, target="/run/x-authority", read_only=True)
                 )
+        reference = image.image_id if isinstance(image, ContainerImage) else image
+        devices = list(chosen.devices)
+        settings: dict[str, object] = {
+            "runtime": runtime,
+            "env": sorted(f"{key}={value}" for key, value in variables.items()),
+            "hostname": hostname,
+            "group_add": list(chosen.groups) or None,
+            "network_mode": "host" if host_network else None,
+            "command": list(command) if command is not None else None,
+            "user": user,
+        }
+        described = [name, settings, devices, [(mount.source, mount.target) for mount in mounts]]
+        # Its id is new whenever the container is: image and settings are all that can replace one.
+        generation = TerraformData(
+            self,
+            "generation",
+            triggers_replace={"image": reference, "settings_sha256": _sha256(repr(described))},
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
         self.container = Container(
             self,
             "container",
-            name=name,
-            # The id and not the name: a rebuilt image replaces the container.
-            image=image.image_id if isinstance(image, ContainerImage) else image,
-            runtime=runtime,
-            env=sorted(f"{key}={value}" for key, value in variables.items()),
+            name=f"{name}-{Fn.substr(generation.get_string_attribute('id'), 0, 8)}",
+            image=reference,
             mounts=mounts,
-            hostname=hostname,
             working_dir=WORK_FOLDER,
-            devices=[ContainerDevices(host_path=path) for path in chosen.devices] or None,
-            group_add=list(chosen.groups) or None,
-            network_mode="host" if host_network else None,
+            devices=[ContainerDevices(host_path=path) for path in devices] or None,
             security_opts=["no-new-privileges"],
             shm_size=SHARED_MEMORY_MIB,
-            command=list(command) if command is not None else None,
-            user=user,
             tty=True,
             stdin_open=True,
             init=True,
             restart="no",
-            labels=[ContainerLabels(label="edge-gpu.container", value=name)],
+            labels=[ContainerLabels(label=CONTAINER_LABEL, value=name)],
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+            **settings,
         )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

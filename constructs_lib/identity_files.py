@@ -69,9 +69,20 @@ def new_identity_files(*, kubeconfig: bytes, now: datetime.datetime) -> dict[str
     files["admin/server-ca.crt"] = files["server/tls/server-ca.crt"]
     files["admin/client.crt"] = certificate_pem(authorities["client-ca"].issue_admin(admin_key.public_key(), now=now))
     files["admin/client.key"] = key_pem(admin_key)
-    secure = f"K10{ca_hash(files['server/tls/server-ca.crt'])}::"
-    agent_password = secrets.token_hex(_PASSWORD_BYTES)
-    files["server/token"] = f"{secure}server:{secrets.token_hex(_PASSWORD_BYTES)}\n".encode()
-    files["server/agent-token"] = f"{agent_password}\n".encode()
-    files["agent/token"] = f"{secure}node:{agent_password}\n".encode()
+    files.update(new_tokens(server_ca=files["server/tls/server-ca.crt"]))
     return files
+
+
+def new_tokens(*, server_ca: bytes) -> dict[str, bytes]:
+    """The content of the three token files, with new passwords.
+
+    Args:
+        server_ca: Content of `server/tls/server-ca.crt`, which the tokens vouch for.
+    """
+    secure = f"K10{ca_hash(server_ca)}::"
+    agent_password = secrets.token_hex(_PASSWORD_BYTES)
+    return {
+        "server/token": f"{secure}server:{secrets.token_hex(_PASSWORD_BYTES)}\n".encode(),
+        "server/agent-token": f"{agent_password}\n".encode(),
+        "agent/token": f"{secure}node:{agent_password}\n".encode(),
+    }

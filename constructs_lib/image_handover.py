@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from constructs_lib.cdk import Construct, FileProvisioner, LocalExecProvisioner, RemoteExecProvisioner
+from constructs_lib.cdk import Construct, LocalExecProvisioner
 from constructs_lib.container_image import ContainerImage
 from constructs_lib.destroy_step import DestroyStep
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, terraform_literal
+from constructs_lib.node_script import terraform_literal
 from constructs_lib.ordering import run_after
+from constructs_lib.remote_step import RemoteStep
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.terraform_data import TerraformData
 
-STEP = "image"
+HANDOVER = "image_handover.sh"
+"""The script that runs on each node."""
 
 
 class ImageHandover(Construct):
@@ -58,25 +60,12 @@ class ImageHandover(Construct):
             raise ValueError(f"{self.node.path}: archive_folder must be absolute, got {str(archive_folder)!r}")
         # One file an image, whatever its tag: a new version replaces the old one on the node.
         stem = image.repository.replace("/", "-")
-        archive_name = f"{stem}.tar"
-        self.archive = archive_folder / archive_name
-        save = files("constructs_lib").joinpath("image_save.sh").read_text(encoding="utf-8")
+        self.archive = archive_folder / f"{stem}.tar"
+        package = files("constructs_lib")
+        save = package.joinpath("image_save.sh").read_text(encoding="utf-8")
         environment = {"IMAGE": image.name, "IMAGE_ID": image.image_id, "ARCHIVE": str(self.archive)}
         if docker_host is not None:
             environment["DOCKER_HOST"] = docker_host
-        scripts = {
-            name: node_script(
-                "image_handover.sh",
-                step=STEP,
-                node=name,
-                parameters={
-                    "IMAGE": image.name,
-                    "ARCHIVE": stem,
-                    "IMPORT_TIMEOUT_SECONDS": str(import_timeout_seconds),
-                },
-            )
-            for name in hosts
-        }
         saved = TerraformData(
             self,
             "saved",
@@ -85,7 +74,9 @@ class ImageHandover(Construct):
                 "image": image.image_id,
                 "archive": str(self.archive),
                 "nodes": ",".join(f"{name}={'|'.join(host.identity().values())}" for name, host in hosts.items()),
-                "scripts_sha256": _sha256(save + "".join(scripts.values())),
+                "scripts_sha256": _sha256(
+                    "".join([save, package.joinpath(HANDOVER).read_text(encoding="utf-8"), str(import_timeout_seconds)])
+                ),
             },
             provisioners=[
                 LocalExecProvisioner(
@@ -98,36 +89,21 @@ class ImageHandover(Construct):
         )
         run_after(saved, image)
         for name, host in hosts.items():
-            text = scripts[name]
             node = Construct(self, name)
-            uploaded = f"{NODE_FOLDER}/{STEP}-{stem}.sh"
-            handed_over = TerraformData(
+            handed_over = RemoteStep(
                 node,
-                "hand-over",
-                triggers_replace={
-                    **host.identity(),
-                    "image": image.image_id,
-                    "script_sha256": _sha256(text),
+                f"image-{stem}",
+                host=host,
+                node=name,
+                script=HANDOVER,
+                parameters={
+                    "IMAGE": image.name,
+                    "ARCHIVE": stem,
+                    "IMPORT_TIMEOUT_SECONDS": str(import_timeout_seconds),
                 },
-                connection=host.connection(),
-                provisioners=[
-                    RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
-                    *(
-                        FileProvisioner(
-                            type="file",
-                            source=f"{self.archive}{suffix}",
-                            destination=f"{NODE_FOLDER}/{archive_name}{suffix}",
-                        )
-                        for suffix in ("", ".sha256")
-                    ),
-                    FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
-                    RemoteExecProvisioner(
-                        type="remote-exec",
-                        inline=[
-                            run_as_root(uploaded, step=STEP, node=name, time_limit_seconds=import_timeout_seconds + 600)
-                        ],
-                    ),
-                ],
+                time_limit_seconds=import_timeout_seconds + 600,
+                uploads=[self.archive, archive_folder / f"{stem}.tar.sha256"],
+                triggers={"image": image.image_id},
             )
             run_after(handed_over, saved)
             DestroyStep(

@@ -47,6 +47,8 @@ done
 rm -rf /run/k3s /run/flannel /var/lib/cni /etc/rancher/node
 find "$DATA" /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || true
 rm -f /etc/rancher/k3s/config.yaml /etc/rancher/k3s/token /etc/rancher/k3s/agent-token /etc/rancher/k3s/k3s.yaml
+rm -rf /etc/rancher/k3s/edge-gpu-before /usr/local/bin/k3s.edge-gpu-before
+if grep -qs '^# Managed by edge-gpu' /etc/rancher/k3s/registries.yaml; then rm /etc/rancher/k3s/registries.yaml; fi
 for name in kubectl crictl ctr; do
     [ "$(readlink "/usr/local/bin/$name")" != k3s ] || rm -f "/usr/local/bin/$name"
 done

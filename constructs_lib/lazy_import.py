@@ -5,6 +5,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
+from importlib.resources import files
+
+NODE_HOOK = str(files("constructs_lib") / "lazy_provider_modules.cjs")
+"""The same for the Node.js process behind the bindings, where loading all of kubernetes takes another second and
+180 MB. Node.js has to be told before it starts: `NODE_OPTIONS=--require=...`, in the environment of `cdktf` or of
+the app. Without it all works as well, slower."""
 
 
 def lazy_package(name: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 NODE_FOLDER = ".edge-gpu"
@@ -12,6 +13,8 @@ NODE_FOLDER = ".edge-gpu"
 
 KILL_AFTER_SECONDS = 10
 """How long a script that ignored the time limit's TERM may go on before it is killed."""
+
+_INCLUDE = re.compile(r"^# include: (shared_[a-z0-9_]+\.sh)\n", re.MULTILINE)
 
 
 def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, str]) -> str:
@@ -33,10 +36,32 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
             )
     values = {"STEP": step, "NODE": node, **parameters}
     assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    package = files("constructs_lib")
-    prelude = package.joinpath("node_script.sh").read_text(encoding="utf-8")
-    body = package.joinpath(script).read_text(encoding="utf-8")
-    return f"#!/bin/sh\n{assignments}{prelude}{body}"
+    return f"#!/bin/sh\n{assignments}{_text('node_script.sh', included=set())}{_text(script, included=set())}"
+
+
+def _text(script: str, *, included: set[str]) -> str:
+    """A script with each `# include: shared_NAME.sh` replaced by that file, once however often it is asked for."""
+
+    def include(line: re.Match[str]) -> str:
+        if line[1] in included:
+            return ""
+        included.add(line[1])
+        return _text(line[1], included=included)
+
+    return _INCLUDE.sub(include, files("constructs_lib").joinpath(script).read_text(encoding="utf-8"))
+
+
+def step_record(script: str, *, step: str, node: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """What a step's resource remembers of it, for readers of a plan: nothing that runs uses it.
+
+    Args:
+        script: File name in this package.
+        step: Step name.
+        node: Machine name.
+        parameters: Shell variables by name; nothing secret.
+    """
+    bare = node_script(script, step=step, node=node, parameters={})
+    return {**parameters, "STEP": step, "NODE": node, "SCRIPT": f"{script} {hashlib.sha256(bare.encode()).hexdigest()}"}
 
 
 def script_path(*, step: str, node: str) -> str:
@@ -49,8 +74,17 @@ def secrets_path(script: str) -> str:
     return f"{script.removesuffix('.sh')}.secrets"
 
 
-def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> str:
-    """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail."""
+def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int, arguments: Sequence[str] = ()) -> str:
+    """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail.
+
+    Args:
+        path: Where the script lies, from the user's home.
+        step: Step name for messages.
+        node: Machine name for messages.
+        time_limit_seconds: When the script is ended.
+        arguments: What the script gets as `$1` and so on; a Terraform expression is quoted by its result.
+    """
+    words = "".join(f' "{argument}"' for argument in arguments)
     where = f"ERROR node={node} step={step}"
     return "\n".join(
         [
@@ -59,7 +93,8 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int) -> 
             "  echo \"  fix: add '$(id -un) ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d\" >&2",
             "  exit 1",
             "fi",
-            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path} && exit 0 || code=$?",
+            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 "
+            "|| code=$?",
             f'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then echo "{where}: ended after the time limit of '
             f'{time_limit_seconds} s" >&2; fi',
             'exit "$code"',

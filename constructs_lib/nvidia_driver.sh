@@ -1,21 +1,37 @@
-# Exits 0 when the NVIDIA driver that is installed here works and sees the expected GPUs; changes nothing.
-: "${NODE:?}" "${GPUS:?}"
+# Exits 0 when the wanted NVIDIA driver is here, held and working; or, where a reboot may follow, waits for one.
+: "${NODE:?}" "${GPUS:?}" "${MODE:?}" "${BRANCH?}" "${OPEN_MODULES:?}" "${HOLD:?}" "${MINIMUM:?}" "${MINIMUM_NEEDED_BY:?}"
+: "${CUDA_REPOSITORY:?}" "${CUDA_KEY_SHA256?}" "${REBOOT_MAY_FOLLOW:?}"
+# include: shared_driver_state.sh
+# include: shared_apt.sh
+# include: shared_driver_packages.sh
 
-command -v nvidia-smi >/dev/null ||
-    fail "nvidia-smi is missing" "the NVIDIA driver's user-space tools are not installed" \
-        "install the driver, on Ubuntu: ubuntu-drivers install --gpgpu nvidia:580-server && apt-get install nvidia-utils-580-server, then reboot"
-
-if ! seen=$(timeout 60 nvidia-smi --query-gpu=driver_version,name --format=csv,noheader 2>&1); then
-    case $seen in
-    *"version mismatch"*)
-        fail "the loaded NVIDIA module and its libraries are of different versions" "$seen" "reboot the machine"
-        ;;
-    *) fail "nvidia-smi failed" "$seen" "look at dmesg and /proc/driver/nvidia/version; is nouveau loaded, or a reboot pending?" ;;
-    esac
+if [ "$MODE" = none ]; then
+    say "driver.mode is none: neither installed nor checked"
+    exit 0
+fi
+if is_jetson; then
+    say "Jetson: the driver belongs to JetPack ($(head -n 1 /etc/nv_tegra_release 2>/dev/null || echo 'release unknown')); nothing is installed"
+    exit 0
 fi
 
-count=$(printf '%s\n' "$seen" | grep -c .)
-[ "$count" -ge "$GPUS" ] ||
-    fail "expected $GPUS GPUs, seen $count" "nvidia-smi lists: $seen" \
-        "look for lost GPUs in dmesg (NVRM: Xid), or set the node's gpus in the fleet file"
-printf '%s\n' "$seen" | while IFS= read -r gpu; do say "driver $gpu"; done
+case $MODE in
+ubuntu) install_from_ubuntu ;;
+cuda-repo) install_from_cuda_repository ;;
+esac
+[ "$HOLD" -eq 0 ] || hold_driver
+
+look_at_driver
+judge_driver
+if [ "$STATE" = reboot ] && [ "$REBOOT_MAY_FOLLOW" -eq 1 ]; then
+    say "waits for a reboot: $WHY"
+    exit 0
+fi
+demand_driver
+case $MODE in
+ubuntu | cuda-repo)
+    # Ubuntu's older branches are transitional packages that bring a newer one.
+    [ "${LOADED%%.*}" = "$(printf '%s' "$BRANCH" | grep -Eo '^[0-9]+')" ] ||
+        fail "wanted was the driver branch $BRANCH, $LOADED is loaded" "the branch's packages bring another one by now" \
+            "set driver.branch in the fleet file to that one"
+    ;;
+esac

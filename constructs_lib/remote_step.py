@@ -18,14 +18,15 @@ from constructs_lib.node_script import (
     run_as_root,
     script_path,
     secrets_path,
+    step_record,
     terraform_literal,
 )
 from constructs_lib.ordering import address_of
 from constructs_lib.ssh_host import SshHost
-from constructs_lib.terraform_data import TerraformData
+from constructs_lib.terraform_data import Step, TerraformData
 
 
-class RemoteStep(Construct):
+class RemoteStep(Step):
     """A script that brings one aspect of a machine to its wanted state, as `terraform_data` with provisioners.
 
     The script is uploaded into a folder that only the SSH user can enter, and run as root under a time limit.
@@ -42,7 +43,13 @@ class RemoteStep(Construct):
         secrets_folder: Absolute path of a folder on the machine that runs Terraform. Its contents are uploaded
             to the folder `$SECRETS` of the script; the script's end removes them, however it ends. Default None:
             nothing is uploaded.
+        arguments: Further words on the script's command line, default none: Terraform expressions, or words without
+            a quote, dollar or backslash. For what differs at each run, such as the time: a change of them alone
+            does not run the step again.
         rerun_with: Addresses of resources whose replacement or update makes this step run again, default none.
+        uploads: Absolute paths of files on the machine that runs Terraform, which may be made by the same deploy. They
+            lie beside the script under their own names, `$HERE/<name>`; the script removes them. Default none.
+        triggers: Further values whose change makes the step run again, by name. Default none.
 
     Attributes:
         resource: The `terraform_data` resource.
@@ -62,7 +69,10 @@ class RemoteStep(Construct):
         parameters: Mapping[str, str],
         time_limit_seconds: int = 600,
         secrets_folder: Path | None = None,
+        arguments: Sequence[str] = (),
         rerun_with: Sequence[str] = (),
+        uploads: Sequence[Path] = (),
+        triggers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
@@ -80,16 +90,30 @@ class RemoteStep(Construct):
                 raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
             # The trailing slash uploads what is in the folder, not the folder itself.
             provisioners.append(FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets))
+        for path in uploads:
+            provisioners.append(
+                FileProvisioner(type="file", source=str(path), destination=f"{NODE_FOLDER}/{path.name}")
+            )
         provisioners.append(
             RemoteExecProvisioner(
                 type="remote-exec",
-                inline=[run_as_root(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
+                inline=[
+                    run_as_root(
+                        uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds, arguments=arguments
+                    )
+                ],
             )
         )
         self.resource = TerraformData(
             self,
             "run",
-            triggers_replace={**host.identity(), "script_sha256": hashlib.sha256(text.encode()).hexdigest()},
+            triggers_replace={
+                **(triggers or {}),
+                **host.identity(),
+                "script_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            },
+            # Says in a plan what the checksum above cannot: which step on which machine, and what of it changed.
+            input=step_record(script, step=id_, node=node, parameters=parameters),
             connection=host.connection(),
             provisioners=provisioners,
             lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from constructs_lib.cdk import SSHProvisionerConnection, Token
@@ -111,7 +112,7 @@ class SshHost:
         return SSHProvisionerConnection(
             type="ssh",
             host="${self.triggers_replace.address}",
-            port=Token.as_number("${self.triggers_replace.port}"),
+            port=_number("${self.triggers_replace.port}"),
             user="${self.output.user}",
             host_key=_unless_any("self.triggers_replace.host_key"),
             private_key=key,
@@ -119,11 +120,17 @@ class SshHost:
             script_path=SCRIPT_PATH,
             timeout=f"{self.connect_timeout_seconds}s",
             bastion_host=bastion_address,
-            bastion_port=Token.as_number("${self.output.bastion_port}"),
+            bastion_port=_number("${self.output.bastion_port}"),
             bastion_user="${self.output.bastion_user}",
             bastion_host_key=_unless_any("self.output.bastion_host_key"),
             bastion_private_key=key,
         )
+
+
+@cache
+def _number(expression: str) -> float:
+    """A number that Terraform works out; the same token for the same expression, since each is a round trip."""
+    return Token.as_number(expression)
 
 
 def _unless_any(value: str) -> str:

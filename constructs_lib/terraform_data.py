@@ -24,7 +24,8 @@ class TerraformData(TerraformResource):
     Args:
         scope: Parent construct.
         id_: Construct id.
-        triggers_replace: What makes it this resource: a change replaces it, and its create provisioners run again.
+        triggers_replace: What makes it this resource: a change replaces it, and its create provisioners run again. A
+            mapping, or a Terraform expression.
         input: What it remembers, as `self.output` at destroy; a change is no replacement. Default none.
         connection: How its provisioners log in.
         provisioners: What runs, in order.
@@ -36,8 +37,8 @@ class TerraformData(TerraformResource):
         scope: Construct,
         id_: str,
         *,
-        triggers_replace: Mapping[str, str],
-        input: Mapping[str, str] | None = None,  # noqa: A002 (Terraform's name)
+        triggers_replace: Mapping[str, str] | str,
+        input: Mapping[str, str] | str | None = None,  # noqa: A002 (Terraform's name)
         connection: SSHProvisionerConnection | None = None,
         provisioners: Sequence[FileProvisioner | LocalExecProvisioner | RemoteExecProvisioner] = (),
         lifecycle: TerraformResourceLifecycle | None = None,
@@ -50,6 +51,20 @@ class TerraformData(TerraformResource):
             provisioners=list(provisioners),
             lifecycle=lifecycle,
         )
-        self.add_override("triggers_replace", dict(triggers_replace))
+        self.add_override("triggers_replace", _plain(triggers_replace))
         if input is not None:
-            self.add_override("input", dict(input))
+            self.add_override("input", _plain(input))
+
+
+class Step(Construct):
+    """A construct that is one `terraform_data` and nothing else.
+
+    Attributes:
+        resource: The `terraform_data` resource.
+    """
+
+    resource: TerraformData
+
+
+def _plain(value: Mapping[str, str] | str) -> dict[str, str] | str:
+    return value if isinstance(value, str) else dict(value)

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.driver_settings import DriverSettings
 from constructs_lib.gpu_check import GPU_RESOURCE, RETRIES
 from constructs_lib.k3s_node import node_config
 from constructs_lib.machine import Architecture, Machine
 from constructs_lib.node_script import node_script
 from constructs_lib.nvidia_device_plugin import CHART, chart_values
+from constructs_lib.nvidia_driver import driver_parameters
 from constructs_lib.offline_bundle import BUNDLE_URL, release_in_bundle, toolkit_in_bundle
+from constructs_lib.preflight import PreflightLimits, preflight_parameters
 from constructs_lib.ssh_host import SshHost
 from lab.artifacts.command import BuildError, run_command
 from scripts.bundle_collect import Collected
@@ -93,14 +96,21 @@ def _steps(fleet: Fleet, *, architecture: Architecture, collected: list[Collecte
         "preflight": (
             "preflight.sh",
             {
-                "ROLE": "server",
-                "ARCHITECTURE": architecture,
-                "MINIMUM_FREE_MIB": "1024",
-                "MINIMUM_MEMORY_MIB": "1024",
+                **preflight_parameters(
+                    machine,
+                    driver_mode="preinstalled",
+                    etcd=False,
+                    limits=PreflightLimits(minimum_free_mib=1024),
+                    report="text",
+                ),
+                "GPUS": GPUS_PLACE,
                 "SUPERVISOR": NODE,
             },
         ),
-        "driver": ("nvidia_driver.sh", {"GPUS": GPUS_PLACE}),
+        "driver": (
+            "nvidia_driver.sh",
+            {**driver_parameters(machine, DriverSettings(), reboot_may_follow=False), "GPUS": GPUS_PLACE},
+        ),
         "toolkit": (
             "nvidia_container_toolkit.sh",
             {
@@ -114,6 +124,9 @@ def _steps(fleet: Fleet, *, architecture: Architecture, collected: list[Collecte
             "k3s_node.sh",
             {
                 "ROLE": "server",
+                "JOINS": "no",
+                "TOKEN_ID": "",
+                "REGISTRIES": "",
                 "K3S_VERSION": release.version,
                 "K3S_URL": release.binary_url(architecture=architecture),
                 "K3S_SHA256": release.binary_sha256(architecture=architecture),

@@ -15,13 +15,15 @@ _NOISE = re.compile(
     r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] |\d+ Stacks? (?:deploying|destroying)"
     r"|You may now begin working with |any changes that are required for your infrastructure|should now work\."
     r"|If you ever set or change modules|rerun this command to reinitialize|commands will detect it and remind"
-    r"|\S+ \([^)]*\): (?:Provisioning with |Refreshing state|Reading)"
+    r"|\S+ \([^)]*\)(?:\[[^]]*\])?: (?:Provisioning with |Refreshing state|Reading)"
     # What a remote-exec says of its connection before its script says anything.
-    r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Connecting to remote|Connected!|Using configured bastion"
+    r"|\S+ \([^)]*\) \((?:remote|local)-exec\): (?:Executing: |Connecting to remote|Connected!|Using configured bastion"
     r"|  (?:Host|User|Password|Private key|Certificate|SSH Agent|Checking Host Key|Target Platform): )"
 )
 _LOG_PREFIX = re.compile(r"^\[[^]]*\] \[[A-Z]+\] default -(?: |$)")
-_STEP = re.compile(r"\S+\.\S+ \((?P<path>[^)]+)\)(?: \((?P<script>(?:remote|local)-exec)\))?: (?P<what>.*)")
+_STEP = re.compile(
+    r"\S+\.\S+ \((?P<path>[^)]+)\)(?:\[[^]]*\])?(?: \((?P<script>(?:remote|local)-exec)\))?: (?P<what>.*)"
+)
 _ID = re.compile(r" \[id=[^]]*\]$")
 _INIT_BEGINS = re.compile(r"Initializing (?:the backend|provider plugins)")
 _INIT_ENDS = re.compile(r"(?:Terraform|OpenTofu) has been successfully initialized")
@@ -29,8 +31,8 @@ _PLAN_BEGINS = re.compile(r"(?:Terraform|OpenTofu) (?:used the selected provider
 _PLAN_ENDS = re.compile(r"Plan: |No changes\.")
 _OUTPUTS_BEGIN = re.compile(r"Outputs:$|Changes to Outputs:$")
 _ALWAYS_SHOWN = re.compile(r"Error: |Invoking (?:Terraform|OpenTofu) CLI failed")
-_FAILED_RESOURCE = re.compile(r"\s*with (?P<address>\S+)(?: \([^)]*\))?,$")
-_SCRIPT_SAYS = re.compile(r"(?P<address>\S+)(?: \([^)]*\))? \((?:remote|local)-exec\): (?P<text>.*)")
+_FAILED_RESOURCE = re.compile(r"\s*with (?P<address>[^\s\[]+)(?: \([^)]*\))?(?:\[[^]]*\])?(?: \([^)]*\))?,$")
+_SCRIPT_SAYS = re.compile(r"(?P<address>[^\s\[]+)(?: \([^)]*\))?(?:\[[^]]*\])? \((?:remote|local)-exec\): (?P<text>.*)")
 _PLACE_IN_JSON = re.compile(r"\s*(?:on cdk\.tf\.json line|\d+:\s)")
 
 

@@ -1,8 +1,9 @@
-"""The stack's commands as `make` runs them: `python -m scripts.edge_gpu deploy|diff|destroy`."""
+"""The stack's commands, as `make` and `scripts/edge-gpu` run them: deploy, diff, destroy."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,19 +12,20 @@ from pathlib import Path
 from lab.artifacts.command import BuildError
 from lab.cache import CacheError
 from lab.progress import Progress
-from scripts import report
+from scripts import dead_cluster, removals, report
 from scripts.cdktf_output import Readable, cause
 from scripts.checkout import LOGS, ROOT, STACK, VENV, chosen_fleet, is_lab_fleet, shown
 from scripts.environment import command_environment
 from scripts.errors import CommandError
+from scripts.plan_diff import add_arguments, diff
 from scripts.process import Outcome, run_shown
+from stacks.fleet import load_fleet
 
 CDKTF_ARGUMENTS = {
     "deploy": ("deploy", STACK, "--auto-approve", "--no-color"),
-    "diff": ("diff", STACK, "--no-color"),
     "destroy": ("destroy", STACK, "--auto-approve", "--no-color"),
 }
-TIME_LIMIT_SECONDS = {"deploy": 3600.0, "diff": 600.0, "destroy": 1800.0}
+TIME_LIMIT_SECONDS = {"deploy": 3600.0, "destroy": 1800.0}
 """Far above what a fleet needs; each step inside has its own, shorter limit."""
 
 _LAB_UP_LIMIT_SECONDS = 5400.0
@@ -31,21 +33,43 @@ _IDENTITY_LIMIT_SECONDS = 60.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command on the fleet that $FLEET names. Exit code 0, or 1 after a message that tells the cause."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.edge_gpu", description=__doc__)
-    parser.add_argument("command", choices=sorted(CDKTF_ARGUMENTS))
-    command = parser.parse_args(arguments).command
-    fleet = chosen_fleet()
+    """Run one command on a fleet. Exit code 0, or 1 after a message that tells the cause; diff's own: see plan_diff."""
+    options = _parser().parse_args(arguments)
+    fleet = chosen_fleet() if options.fleet is None else options.fleet.absolute()
     try:
-        _prepare(command, fleet=fleet)
-        run_cdktf(command, fleet=fleet)
+        if options.command == "diff":
+            return diff(options, fleet=fleet)
+        _see_fleet(options.command, fleet=fleet)
+        make_identity(fleet=fleet)
+        if options.command == "destroy":
+            env = command_environment(fleet=fleet)
+            dead_cluster.destroy(lambda: run_cdktf("destroy", fleet=fleet), fleet=load_fleet(fleet), env=env)
+            removals.say_left_over(load_fleet(fleet))
+        else:
+            run_cdktf(options.command, fleet=fleet)
     except (CommandError, BuildError, CacheError) as error:
-        if command == "deploy" and fleet.is_file():
+        if options.command == "deploy" and fleet.is_file():
             # What is up, and the device plugin's last words where GPUs are short, help more than the error alone.
             report.main([str(fleet), "--deploy-failed"])
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return report.main([str(fleet)]) if command == "deploy" else 0
+    return report.main([str(fleet)]) if options.command == "deploy" else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=os.environ.get("EDGE_GPU_PROGRAM", "python -m scripts.edge_gpu"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    helps = {
+        "deploy": "bring the fleet up and check its GPUs",
+        "diff": "show what a deploy would change; exit code 0 no changes, 2 changes, 1 an error or not allowed",
+        "destroy": "take K3s off the fleet's nodes",
+    }
+    for name, text in helps.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--fleet", type=Path, metavar="FILE", help="fleet file (default: $FLEET, else the lab's)")
+        if name == "diff":
+            add_arguments(command)
+    return parser
 
 
 def run_cdktf(command: str, *, fleet: Path) -> Outcome:
@@ -61,7 +85,7 @@ def run_cdktf(command: str, *, fleet: Path) -> Outcome:
         # With CI set cdktf prints each line once, and no spinner.
         env={**command_environment(fleet=fleet), "CI": "true"},
         timeout_seconds=TIME_LIMIT_SECONDS[command],
-        readable=Readable(with_plan=command == "diff"),
+        readable=Readable(with_plan=False),
     )
 
 
@@ -95,7 +119,9 @@ def make_identity(*, fleet: Path) -> Outcome:
     )
 
 
-def _prepare(command: str, *, fleet: Path) -> None:
+def _see_fleet(command: str, *, fleet: Path) -> None:
+    # What the report says of nodes that failed comes from there, and never from an earlier run.
+    (LOGS / f"cdktf-{command}.log").unlink(missing_ok=True)
     if command == "deploy" and is_lab_fleet(fleet):
         lab_up(fleet=fleet)
     if not fleet.is_file():
@@ -105,7 +131,6 @@ def _prepare(command: str, *, fleet: Path) -> None:
             else "start from fleets/example.yaml, or set FLEET to another file"
         )
         raise CommandError(f"the fleet file {shown(fleet)} does not exist. Fix: {fix}.")
-    make_identity(fleet=fleet)
 
 
 def _run(

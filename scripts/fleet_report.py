@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from scripts.node_failures import NodeFailure
+
 Verdict = Literal["passed", "passed earlier", "failed", "not run", "no GPU"]
 """`passed earlier`: the check passed, but the node no longer offers the GPUs that it had then."""
 
@@ -81,6 +83,7 @@ class NodeReport:
     verdict: Verdict
     uuids: Sequence[str]
     problems: Sequence[str]
+    failed_phase: str | None = None
     failed_attempts: Sequence[str] = field(default=())
     plugin_log: Sequence[str] = field(default=())
 
@@ -92,6 +95,12 @@ class FleetReport:
     fleet: str
     nodes: Sequence[NodeReport]
     problems: Sequence[str]
+    left_over: Sequence[str] = ()
+
+    @property
+    def fine(self) -> list[str]:
+        """Names of the nodes that nothing is wrong with."""
+        return [node.name for node in self.nodes if not node.problems]
 
     @property
     def complete(self) -> bool:
@@ -109,6 +118,8 @@ def compare(
     wanted: Sequence[WantedNode],
     seen: Mapping[str, SeenNode] | None,
     checks: Mapping[str, SeenCheck],
+    failures: Mapping[str, NodeFailure] | None = None,
+    left_over: Sequence[str] = (),
     problems: Sequence[str] = (),
 ) -> FleetReport:
     """Compare what the fleet file wants with what there is.
@@ -118,6 +129,8 @@ def compare(
         wanted: its nodes.
         seen: the cluster's nodes by name; None when the cluster does not answer.
         checks: the GPU checks by node name.
+        failures: where a deploy that failed stopped, by node name (default: none did).
+        left_over: machines that left the fleet and still have K3s; they hold nothing up.
         problems: what went wrong while looking.
     """
     owners = Counter(uuid for check in checks.values() for uuid in set(check.uuids))
@@ -127,7 +140,9 @@ def compare(
         state = seen.get(node.name) if seen is not None else None
         check = checks.get(node.name)
         verdict = _verdict(node, state, check)
-        found = _node_problems(node, state) if seen is not None else []
+        failure = (failures or {}).get(node.name)
+        found = [f"failed in phase {failure.phase}: {failure.text}"] if failure else []
+        found += _node_problems(node, state) if seen is not None else []
         if verdict in ("failed", "not run"):
             found.append(_check_problem(node, check))
         found += [f"{uuid} was seen on another node too" for uuid in (check.uuids if check else ()) if uuid in shared]
@@ -141,11 +156,12 @@ def compare(
                 verdict=verdict,
                 uuids=check.uuids if check else (),
                 problems=found,
+                failed_phase=failure.phase if failure else None,
                 failed_attempts=check.failed_attempts if check else (),
                 plugin_log=state.plugin_log if state else (),
             )
         )
-    return FleetReport(fleet=fleet, nodes=rows, problems=problems)
+    return FleetReport(fleet=fleet, nodes=rows, problems=problems, left_over=left_over)
 
 
 def _verdict(node: WantedNode, state: SeenNode | None, check: SeenCheck | None) -> Verdict:

@@ -18,19 +18,23 @@ from lab.progress import Progress
 from scripts.checkout import ROOT
 from scripts.python_packages import PIPENV_REQUIREMENTS, install_pipenv, pipenv_environment
 
+# Named here, too: scripts.checkov imports packages that this program's Python need not have.
+CHECKOV_REQUIREMENTS = ROOT / "scripts" / "checkov-requirements.txt"
+
 _LOCK_LIMIT_SECONDS = 1200
 
 
 def main() -> int:
-    """Write the three lock files. Exit code 0, or 1 after a message."""
+    """Write the lock files. Exit code 0, or 1 after a message."""
     progress = Progress()
     try:
         pipenv = install_pipenv(progress=progress)
         with progress.step("Pipfile.lock"):
             _pipenv(pipenv, "lock", project=ROOT)
             strip_sources(ROOT / "Pipfile.lock")
-        with progress.step("scripts/pipenv-requirements.txt"):
-            PIPENV_REQUIREMENTS.write_text(_pipenv_requirements(pipenv))
+        for tool, requirements in (("pipenv", PIPENV_REQUIREMENTS), ("checkov", CHECKOV_REQUIREMENTS)):
+            with progress.step(f"scripts/{requirements.name}"):
+                requirements.write_text(_requirements(tool, requirements, pipenv=pipenv))
         with progress.step("package-lock.json"):
             run_command(["npm", "install", "--package-lock-only"], cwd=ROOT, timeout_seconds=_LOCK_LIMIT_SECONDS)
     except (BuildError, CacheError) as error:
@@ -58,17 +62,17 @@ def _pipenv(venv: Path, *arguments: str, project: Path) -> str:
     )
 
 
-def _pipenv_requirements(venv: Path) -> str:
-    """pipenv and what it needs, with hashes; the pinned version of pipenv itself stays as it is in the file."""
-    pinned = re.search(r"^pipenv==(\S+?);", PIPENV_REQUIREMENTS.read_text(), re.MULTILINE)
+def _requirements(tool: str, path: Path, *, pipenv: Path) -> str:
+    """A tool and what it needs, with hashes; the pinned version of the tool itself stays as it is in the file."""
+    pinned = re.search(rf"^{tool}==([^\s;]+)", path.read_text(), re.MULTILINE)
     if pinned is None:
-        raise BuildError(f"{PIPENV_REQUIREMENTS} pins no pipenv; expected is a line `pipenv==VERSION; ...`")
+        raise BuildError(f"{path} pins no {tool}; expected is a line `{tool}==VERSION`")
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory)
-        (project / "Pipfile").write_text(f'[packages]\npipenv = "=={pinned[1]}"\n')
-        _pipenv(venv, "lock", project=project)
-        listed = _pipenv(venv, "requirements", "--hash", "--exclude-index", project=project)
-    header = PIPENV_REQUIREMENTS.read_text().splitlines()[0]
+        (project / "Pipfile").write_text(f'[packages]\n{tool} = "=={pinned[1]}"\n')
+        _pipenv(pipenv, "lock", project=project)
+        listed = _pipenv(pipenv, "requirements", "--hash", "--exclude-index", project=project)
+    header = path.read_text().splitlines()[0]
     return "\n".join([header, *(line for line in listed.splitlines() if "==" in line)]) + "\n"
 
 

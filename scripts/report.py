@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.checkout import BUILD, ROOT, STACK_DIRECTORY, chosen_fleet, shown
+from scripts.checkout import BUILD, LOGS, ROOT, STACK_DIRECTORY, chosen_fleet, shown
 from scripts.cluster import Cluster, with_plugin_logs
 from scripts.environment import command_environment
 from scripts.errors import CommandError
 from scripts.fleet_report import FleetReport, NodeReport, SeenCheck, SeenNode, WantedNode, compare
+from scripts.node_failures import node_failures
+from scripts.removals import left_over
 from scripts.table import render
 from stacks.fleet import Fleet, FleetError, load_fleet
 
@@ -76,7 +78,28 @@ def look(fleet: Fleet, *, path: Path, deploy_failed: bool) -> FleetReport:
             checks = gpu_report(env=command_environment(fleet=path))
         except CommandError as error:
             problems.append(str(error))
-    return compare(fleet=fleet.name, wanted=wanted, seen=seen, checks=checks, problems=problems)
+    failures = node_failures(_deploy_log(), nodes=[node.name for node in wanted]) if deploy_failed else {}
+    records: list[str] = []
+    try:
+        ready = frozenset(name for name, node in (seen or {}).items() if node.ready)
+        records = [record.text for record in left_over(fleet, joined=ready)]
+    except (ValueError, OSError) as error:
+        problems.append(str(error))
+    return compare(
+        fleet=fleet.name,
+        wanted=wanted,
+        seen=seen,
+        checks=checks,
+        failures=failures,
+        left_over=records,
+        problems=problems,
+    )
+
+
+def _deploy_log() -> list[str]:
+    """What cdktf printed at the last deploy; nothing when it did not come so far."""
+    log = LOGS / "cdktf-deploy.log"
+    return log.read_text(errors="replace").splitlines() if log.is_file() else []
 
 
 def gpu_report(*, env: Mapping[str, str], stack_directory: Path = STACK_DIRECTORY) -> dict[str, SeenCheck]:
@@ -128,6 +151,9 @@ def as_text(report: FleetReport) -> str:
         if node.plugin_log:
             lines.append(f"         The device plugin's last lines on {node.name}:")
             lines += [f"           {line}" for line in node.plugin_log]
+    lines += [f"LEFT OVER  {text}; when it answers again: python -m scripts.removals" for text in report.left_over]
+    if report.fine and not report.complete:
+        lines.append(f"fine     {', '.join(report.fine)}")
     if report.complete:
         lines.append(f"Nothing is missing: {_summary(report)}.")
     return "\n".join(lines)

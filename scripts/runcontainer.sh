@@ -107,6 +107,9 @@ if [ -z "$name" ]; then
     slug=$(printf '%s' "${image##*/}" | tr -c 'A-Za-z0-9_.-' '-')
     name=edge-$slug-$(printf '%s' "$folder" | cksum | cut -d' ' -f1)
 fi
+# A GpuContainer carries its name in the label alone; where it is just being replaced, the newest counts.
+running=$(docker ps --filter "label=edge-gpu.container=$name" --format '{{.Names}}' | head -n 1)
+name=${running:-$name}
 if state=$(docker container inspect --format '{{.State.Status}}' "$name" 2>/dev/null); then
     [ "$state" = running ] || fail "a container $name exists and is $state" "docker start $name and run this again, or docker rm $name"
     # An exec does not pass the entrypoint, which is what sources ROS 2.

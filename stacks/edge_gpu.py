@@ -6,6 +6,7 @@ from pathlib import Path
 
 from constructs_lib.cdk import Construct, TerraformOutput, TerraformStack
 from constructs_lib.cluster_identity import ClusterIdentity
+from constructs_lib.dead_node_release import DeadNodeRelease
 from constructs_lib.gpu_check import GpuCheck, GpuNode
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
@@ -14,7 +15,16 @@ from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, Kuber
 from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
 from stacks.fleet import Fleet
-from stacks.fleet_to_constructs import bundle_file, k3s_release, machines, toolkit_release
+from stacks.fleet_to_constructs import (
+    bundle_file,
+    driver_settings,
+    k3s_release,
+    machines,
+    preflight_limits,
+    reboot_settings,
+    registries,
+    toolkit_release,
+)
 
 STACK = "edge-gpu"
 
@@ -58,8 +68,15 @@ class EdgeGpuStack(TerraformStack):
             machines=machines(fleet),
             release=k3s_release(fleet),
             toolkit=toolkit_release(fleet),
+            driver=driver_settings(fleet),
+            reboot=reboot_settings(fleet),
+            preflight=preflight_limits(fleet),
             identity=identity,
             bundle=bundle_file(fleet),
+            config=fleet.k3s.config,
+            server_config=fleet.k3s.server_config,
+            registries=registries(fleet),
+            may_lose_data=fleet.removal.may_lose_data,
             start_timeout_seconds=fleet.k3s.start_timeout_seconds,
         )
         _connect_providers(self, api_url=cluster.api_url, identity=identity)
@@ -78,7 +95,14 @@ class EdgeGpuStack(TerraformStack):
         )
         # Of the agents only what removes them: one that fails to come up must not keep the plugin from the others,
         # and at destroy the plugin's pods must be gone while the nodes that run them still answer.
-        run_after(plugin, first_server, *(node.uninstall for node in cluster.nodes if node is not first_server))
+        run_after(plugin, first_server, *cluster.removal)
+        DeadNodeRelease(
+            self,
+            "dead-node-release",
+            machines=[node.machine for node in cluster.nodes],
+            servers=[node.machine for node in cluster.servers],
+            within=[plugin],
+        )
         check = GpuCheck(
             self,
             "gpu-check",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
+from constructs_lib.driver_settings import DriverNeed, DriverSettings
+from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.offline_bundle import BundleFile
+from constructs_lib.preflight import PreflightLimits
+from constructs_lib.reboot import RebootSettings
 from constructs_lib.ssh_host import SshBastion, SshHost
 from stacks.fleet import Fleet
+from stacks.image_drivers import image_driver_needs
 
 
 def machines(fleet: Fleet) -> list[Machine]:
@@ -56,6 +63,18 @@ def k3s_release(fleet: Fleet) -> K3sRelease:
 def bundle_file(fleet: Fleet) -> BundleFile | None:
     """The fleet's bundle; None when its nodes download."""
     return BundleFile(path=fleet.bundle.path, sha256=fleet.bundle.sha256) if fleet.bundle is not None else None
+def registries(fleet: Fleet) -> list[K3sRegistry]:
+    """Where the fleet's nodes get images from."""
+    return [
+        K3sRegistry(
+            name=registry.name,
+            endpoints=registry.endpoints,
+            rewrites=registry.rewrites,
+            ca_file=PurePosixPath(registry.ca_file) if registry.ca_file else None,
+            insecure_skip_verify=registry.insecure_skip_verify,
+        )
+        for registry in fleet.k3s.registries
+    ]
 
 
 def toolkit_release(fleet: Fleet) -> ContainerToolkitRelease:
@@ -66,4 +85,40 @@ def toolkit_release(fleet: Fleet) -> ContainerToolkitRelease:
         apt_repository=toolkit.apt_repository,
         apt_key_url=toolkit.apt_key_url,
         apt_key_sha256=toolkit.apt_key_sha256,
+    )
+
+
+def preflight_limits(fleet: Fleet) -> PreflightLimits:
+    """What the fleet's machines must have."""
+    return PreflightLimits(
+        minimum_free_mib=fleet.preflight.minimum_free_mib,
+        minimum_memory_mib=fleet.preflight.minimum_memory_mib,
+        maximum_clock_skew_seconds=fleet.preflight.maximum_clock_skew_seconds,
+    )
+
+
+def driver_settings(fleet: Fleet) -> DriverSettings:
+    """Where the fleet's drivers come from, and how new they must be: as its images declare, or as the file says."""
+    driver = fleet.driver
+    if driver.minimum is not None:
+        needs: tuple[DriverNeed, ...] = (DriverNeed(minimum=driver.minimum, needed_by="driver.minimum"),)
+    else:
+        needs = image_driver_needs(fleet.images) if fleet.images is not None else ()
+    return DriverSettings(
+        mode=driver.mode,
+        branch=driver.branch,
+        open_modules=driver.open_modules,
+        hold=driver.hold,
+        needs=needs,
+        cuda_repository=driver.cuda_repository,
+        cuda_key_sha256=driver.cuda_key_sha256,
+    )
+
+
+def reboot_settings(fleet: Fleet) -> RebootSettings:
+    """Whether and how the fleet's machines may be rebooted."""
+    return RebootSettings(
+        allowed=fleet.reboot.allowed,
+        timeout_seconds=fleet.reboot.timeout_seconds,
+        drain_timeout_seconds=fleet.reboot.drain_timeout_seconds,
     )

@@ -1,4 +1,4 @@
-"""Makes the secrets of a fleet's cluster once: `python -m stacks.identity fleets/<name>.yaml`."""
+"""Makes the secrets of a fleet's cluster once: `python -m stacks.identity [--rotate-tokens] fleets/<name>.yaml`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from constructs_lib.cluster_identity import ClusterIdentity
 from stacks.fleet import Fleet, FleetError, load_fleet
 
 PROJECT = Path(__file__).resolve().parent.parent
+ROTATE = "--rotate-tokens"
 RENEW_BEFORE_END = datetime.timedelta(days=30)
 
 
@@ -21,8 +22,10 @@ def identity_folder(fleet: Fleet, *, project: Path = PROJECT) -> Path:
 
 def main(arguments: Sequence[str], *, project: Path = PROJECT) -> int:
     """Make what is missing, renew the administrator's certificate in its last 30 days, and say so; never a secret."""
+    rotate = ROTATE in arguments
+    arguments = [argument for argument in arguments if argument != ROTATE]
     if len(arguments) != 1:
-        print("usage: python -m stacks.identity fleets/<name>.yaml", file=sys.stderr)
+        print(f"usage: python -m stacks.identity [{ROTATE}] fleets/<name>.yaml", file=sys.stderr)
         return 2
     try:
         fleet = load_fleet(Path(arguments[0]))
@@ -34,9 +37,13 @@ def main(arguments: Sequence[str], *, project: Path = PROJECT) -> int:
             cluster_name=fleet.name,
             server_addresses=[node.address for node in fleet.nodes if node.role == "server"],
         )
+        if rotate and not made:
+            identity.rotate_tokens()
     except (FleetError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    if rotate and not made:
+        print("tokens: made anew; the next deploy carries them to the nodes, and the old ones end with it")
     print(f"cluster identity {identity.directory}: {'made now' if made else 'was there'}")
     print(f"fingerprint (sha256 of the server authority): {identity.fingerprint}")
     print(f"admin certificate: valid until {identity.expires_at:%Y-%m-%d}{', renewed now' if renewed else ''}")

@@ -7,6 +7,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _TIMEOUT_SECONDS = 30.0
@@ -52,35 +53,41 @@ class ImageReference:
             raise RegistryError(f"{reference!r} is not registry/repository:tag; write all three, like nvcr.io/a/b:1.0")
         return cls(*found.groups())
 
-    @property
-    def manifest_url(self) -> str:
-        """Where the registry answers for the tag. Loopback registries speak plain http, as for Docker."""
+    def manifest_url(self, *, plain_http: Collection[str] = ()) -> str:
+        """Where the registry answers for the tag. Loopback registries speak plain http, as for Docker.
+
+        Args:
+            plain_http: Further registries that do, default none.
+        """
         host = "registry-1.docker.io" if self.registry == "docker.io" else self.registry
         name = host.partition(":")[0]
-        scheme = "http" if name == "localhost" or name.startswith("127.") else "https"
+        scheme = "http" if name == "localhost" or name.startswith("127.") or host in plain_http else "https"
         return f"{scheme}://{host}/v2/{self.repository}/manifests/{self.tag}"
 
 
-def digest_of(reference: str, *, credentials: str | None = None) -> str:
+def digest_of(reference: str, *, credentials: str | None = None, plain_http: Collection[str] = ()) -> str:
     """The digest that a tag stands for now.
 
     Args:
         reference: `registry/repository:tag`.
         credentials: base64 of `user:password`, as Docker's config file has it. Default None: anonymous.
+        plain_http: Registries asked over plain http, default none. A wrong answer is found at the next build: the
+            engine pulls by this digest.
 
     Raises:
         RegistryError: The registry is out of reach, refuses, knows no such tag or answers with no digest.
     """
     image = ImageReference.parse(reference)
+    address = image.manifest_url(plain_http=plain_http)
     headers = {"Accept": _ACCEPT}
     try:
         try:
-            answer = _head(image.manifest_url, headers)
+            answer = _head(address, headers)
         except urllib.error.HTTPError as refusal:
             if refusal.code != 401:
                 raise
             headers["Authorization"] = _authorization(refusal.headers.get("WWW-Authenticate", ""), credentials)
-            answer = _head(image.manifest_url, headers)
+            answer = _head(address, headers)
     except urllib.error.HTTPError as refusal:
         meaning = {404: "there is no such tag", 401: "it needs a login: docker login " + image.registry}
         raise RegistryError(f"{reference}: {meaning.get(refusal.code, refusal.reason)} (HTTP {refusal.code})") from None

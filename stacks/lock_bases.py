@@ -26,6 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m stacks.lock_bases", description=__doc__)
     parser.add_argument("name", nargs="*", help="bases to look up (default: all)")
     parser.add_argument("--lock", type=Path, default=LOCK, help="the lock file (default: the project's)")
+    parser.add_argument(
+        "--insecure-registry",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="a registry that speaks plain http, as Docker's option of that name; may be given again",
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a digest is missing")
     options = parser.parse_args(arguments)
     try:
@@ -43,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in missing:
             print(f"{name}: {entries[name].reference} has no digest", file=sys.stderr)
         return 1 if missing else 0
-    failed = refresh(entries, chosen, look_up=_look_up)
+    failed = refresh(
+        entries, chosen, look_up=lambda reference: _look_up(reference, plain_http=options.insecure_registry)
+    )
     _write(options.lock, entries)
     return 1 if failed else 0
 
@@ -77,8 +86,11 @@ def refresh(entries: dict[str, LockedBase], names: Sequence[str], *, look_up: Ca
     return failed
 
 
-def _look_up(reference: str) -> str:
-    return digest_of(reference, credentials=_credentials(ImageReference.parse(reference).registry))
+def _look_up(reference: str, *, plain_http: Sequence[str]) -> str:
+    registry = ImageReference.parse(reference).registry
+    # A password does not go over plain http.
+    credentials = None if registry in plain_http else _credentials(registry)
+    return digest_of(reference, credentials=credentials, plain_http=plain_http)
 
 
 def _credentials(registry: str) -> str | None:

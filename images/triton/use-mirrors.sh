@@ -1,5 +1,6 @@
 #!/bin/sh
-# Exits 0 when apt's sources name the mirrors in UBUNTU_MIRROR and CUDA_APT_REPOSITORY; empty ones leave them as they are.
+# Exits 0 when apt's sources name the mirrors in UBUNTU_MIRROR and CUDA_APT_REPOSITORY, without a mirror Ubuntu's archive
+# as it was at UBUNTU_SNAPSHOT; empty ones leave them as they are.
 set -eu
 
 UBUNTU_ADDRESSES='https?://(archive|security|ports)\.ubuntu\.com/ubuntu(-ports)?/?'
@@ -15,5 +16,9 @@ rewrite() {
     done
 }
 
-if [ -n "${UBUNTU_MIRROR:-}" ]; then rewrite "$UBUNTU_ADDRESSES" "${UBUNTU_MIRROR%/}/"; fi
+if [ -n "${UBUNTU_MIRROR:-}" ]; then
+    rewrite "$UBUNTU_ADDRESSES" "${UBUNTU_MIRROR%/}/"
+elif [ -n "${UBUNTU_SNAPSHOT:-}" ]; then
+    rewrite "$UBUNTU_ADDRESSES" "${UBUNTU_SNAPSHOT_URL%/}/$UBUNTU_SNAPSHOT/"
+fi
 if [ -n "${CUDA_APT_REPOSITORY:-}" ]; then rewrite "$CUDA_ADDRESSES" "${CUDA_APT_REPOSITORY%/}"; fi

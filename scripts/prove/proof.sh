@@ -37,6 +37,7 @@ step() {
 install -m 0755 "$BUNDLE/prove/systemctl.sh" /usr/local/sbin/systemctl
 install -m 0755 "$BUNDLE/prove/systemctl.sh" /usr/local/sbin/journalctl
 mkdir -p /etc/systemd/system
+grep -Eqx '[0-9a-f]{32}' /etc/machine-id 2>/dev/null || openssl rand -hex 16 >/etc/machine-id
 fact "K3s runs under the proof's own supervisor, not under systemd"
 command -v nvidia-smi >/dev/null || {
     ln -s "$SMI" /usr/local/bin/nvidia-smi

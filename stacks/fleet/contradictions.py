@@ -36,6 +36,7 @@ def contradictions(data: object) -> Iterator[Problem]:
     if isinstance(k3s.get("sha256"), dict):
         yield from _checksum_for_each_architecture(_mapping(k3s["sha256"]), nodes=nodes, k3s=k3s)
     yield from _archives_with_own_names(_list(k3s.get("image_archives")))
+    yield from _branch_of_the_mode(_mapping(fleet.get("driver")))
     yield from _lock_and_unlock(_mapping(fleet.get("backend")))
     build = _list(_mapping(fleet.get("images")).get("build"))
     choices = [(index, _mapping(choice)) for index, choice in enumerate(build)]
@@ -196,6 +197,29 @@ def _known_nodes(choices: Sequence[tuple[int, _Keys]], *, names: Sequence[object
                     allowed=", ".join(known) or "the name of a node",
                     fix=f"did you mean {near[0]}?" if near else "name a node, or remove it",
                 )
+
+
+def _branch_of_the_mode(driver: _Keys) -> Iterator[Problem]:
+    mode, branch = driver.get("mode", "preinstalled"), driver.get("branch")
+    if not isinstance(branch, str):
+        return
+    if mode in ("preinstalled", "none"):
+        yield Problem(
+            path=("driver", "branch"),
+            what=f"is given, and driver.mode is {mode}, which installs nothing",
+            given=shown_value(branch),
+            allowed="a branch together with the modes ubuntu and cuda-repo",
+            fix="remove it, or set driver.mode",
+        )
+    elif mode in ("ubuntu", "cuda-repo") and (mode == "ubuntu") != branch.endswith("-server"):
+        number = branch.partition("-")[0].partition(".")[0]
+        yield Problem(
+            path=("driver", "branch"),
+            what=f"does not go with driver.mode {mode}",
+            given=shown_value(branch),
+            allowed="Ubuntu's server branches end in -server, NVIDIA's own do not",
+            fix=f"write {number}-server" if mode == "ubuntu" else f"write {number}",
+        )
 
 
 def _mapping(value: object) -> _Keys:

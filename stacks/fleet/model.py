@@ -8,6 +8,7 @@ from pydantic import Field
 
 from stacks.fleet import cautions, operator_files
 from stacks.fleet.backend import Backend, LocalBackendSettings
+from stacks.fleet.bootstrap import DriverSection, PreflightSection, RebootSection
 from stacks.fleet.images import Images
 from stacks.fleet.rules import (
     Architecture,
@@ -23,12 +24,16 @@ from stacks.fleet.rules import (
     HostAddress,
     HostKey,
     Image,
+    K3sConfig,
     K3sVersion,
     KeyFile,
     Labels,
     LocalFile,
     NodeName,
+    PathOnNode,
     Port,
+    RegistryName,
+    Rewrites,
     Role,
     Seconds,
     Sha256,
@@ -92,6 +97,20 @@ class ImageArchive(Section):
     sha256: Sha256 = Field(description="Of the archive.")
 
 
+class Registry(Section):
+    """Where nodes get a registry's images from: one entry of K3s's registries.yaml. Credentials have no place here."""
+
+    name: RegistryName = Field(description="The registry; `*` for all that have no entry of their own.")
+    endpoints: tuple[BaseUrl, ...] = Field(
+        (), strict=False, description="Asked instead, in this order. Default: the registry itself."
+    )
+    rewrites: Rewrites = Field(
+        default_factory=lambda: MappingProxyType({}), description="What repositories are called at the endpoints."
+    )
+    ca_file: PathOnNode | None = Field(None, description="Authorities of the endpoints' certificates.")
+    insecure_skip_verify: Flag = Field(False, description="Take any certificate.")
+
+
 class K3s(Section):
     """The Kubernetes distribution."""
 
@@ -104,6 +123,19 @@ class K3s(Section):
         description="Where nodes fetch `<version>/k3s` (`k3s-arm64`): the `+` of the version is written as %2B.",
     )
     image_archives: tuple[ImageArchive, ...] = Field((), strict=False, description="Images that no registry serves.")
+    config: K3sConfig = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="For config.yaml on every node. A change restarts K3s, servers first; where it does not start with "
+        "it, what ran before is put back.",
+    )
+    server_config: K3sConfig = Field(
+        default_factory=lambda: MappingProxyType({}), description="The same for servers alone; wins over `config`."
+    )
+    registries: tuple[Registry, ...] = Field(
+        (),
+        strict=False,
+        description="For registries.yaml on every node. Default: a registries.yaml that is there already stays.",
+    )
     start_timeout_seconds: Seconds = Field(180, description="Limit for K3s to run, and again for its node to be Ready.")
 
 
@@ -159,6 +191,17 @@ class GpuCheckSettings(Section):
     timeout_seconds: Seconds = Field(300, description="Limit for a node to offer its GPUs, and again for its job.")
 
 
+class Removal(Section):
+    """Taking nodes out of the fleet. Destroying the whole fleet asks for none of it."""
+
+    may_lose_data: tuple[NodeName, ...] = Field(
+        (),
+        strict=False,
+        description="Names of nodes that may be taken out of `nodes` although data goes with them: the last server, "
+        "and nodes with persistent volumes of their own. Others are drained and removed without a word here.",
+    )
+
+
 class Fleet(Section):
     """A fleet file that is whole and free of contradictions, when it came from `load_fleet` or `parse_fleet`."""
 
@@ -171,6 +214,9 @@ class Fleet(Section):
     container_toolkit: ContainerToolkit = Field(ContainerToolkit(), description="NVIDIA's container toolkit.")
     device_plugin: DevicePlugin = Field(DevicePlugin(), description="NVIDIA's device plugin.")
     gpu_check: GpuCheckSettings = Field(GpuCheckSettings(), description="The proof that GPUs work.")
+    preflight: PreflightSection = Field(PreflightSection(), description="What machines must have.")
+    driver: DriverSection = Field(DriverSection(), description="NVIDIA's driver.")
+    reboot: RebootSection = Field(RebootSection(), description="Whether nodes may be rebooted.")
     images: Images | None = Field(
         None, description="Container images, which make the stack `edge-images`. Default: there is no such stack."
     )
@@ -179,6 +225,7 @@ class Fleet(Section):
         description="Nodes install from this file. The addresses above then say what is in it, and nobody opens them. "
         "Default: nodes download.",
     )
+    removal: Removal = Field(Removal(), description="Taking nodes out of the fleet.")
     backend: Backend = Field(LocalBackendSettings(), description="Where the state lies.")
 
     def warnings(self) -> list[str]:

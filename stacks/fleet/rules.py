@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from stacks.fleet import addresses, kubernetes_syntax, ssh_keys, versions
+from constructs_lib.k3s_config import ConfigValue
+from stacks.fleet import addresses, k3s_settings, kubernetes_syntax, ssh_keys, versions
 from stacks.fleet.problems import RuleError
 
 
@@ -157,6 +158,36 @@ Labels = Annotated[
     Mapping[LabelKey, LabelValue],
     AfterValidator(MappingProxyType),
     Rule("keys and values as Kubernetes accepts them", '{example.com/rack: "r12"}'),
+]
+ConfigKey = Annotated[
+    str,
+    AfterValidator(k3s_settings.config_key),
+    Rule("a flag of K3s that the fleet does not set otherwise and that is no secret", "kubelet-arg"),
+]
+ConfigEntry = Annotated[
+    ConfigValue,
+    BeforeValidator(k3s_settings.config_value),
+    Rule("a text, a number, true or false, or a list of texts", "[max-pods=200]"),
+]
+K3sConfig = Annotated[
+    Mapping[ConfigKey, ConfigEntry],
+    AfterValidator(MappingProxyType),
+    Rule("keys of K3s's config.yaml with their values", "{kubelet-arg: [max-pods=200]}"),
+]
+RegistryName = Annotated[
+    str,
+    AfterValidator(k3s_settings.registry_name),
+    Rule("a registry as image names have it, or `*`", "docker.io"),
+]
+Rewrites = Annotated[
+    Mapping[Word, Word],
+    AfterValidator(MappingProxyType),
+    Rule("new repository names by regular expression", '{"^library/(.*)": "mirror/$1"}'),
+]
+PathOnNode = Annotated[
+    str,
+    AfterValidator(_matches(r"/[^\s{}]+", "is no absolute path")),
+    Rule("an absolute path on the node", "/etc/ssl/site-ca.crt"),
 ]
 Bucket = Annotated[
     str,

@@ -14,6 +14,7 @@ _K3S = re.compile(r"v(\d+)\.(\d+)\.(\d+)(-rc\d+)?\+k3s(\d+|(-[0-9A-Za-z]+)+)")
 _K3S_WITH_DASH = re.compile(r"(v\d+\.\d+\.\d+(?:-rc\d+)?)-(k3s\d+)")
 _DEBIAN = re.compile(r"(\d+:)?\d[0-9A-Za-z.+~]*(-[0-9A-Za-z.+~]+)+")
 _CHART = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_DRIVER_BRANCH = re.compile(r"\d{3,4}(-server|\.\d+(\.\d+)?)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IMAGE = re.compile(
     r"(?P<repository>([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*)"
@@ -71,6 +72,21 @@ def chart_version(value: str) -> str:
     if not _CHART.fullmatch(value):
         bare = value.lstrip("v^~=> ")
         raise RuleError("is no exact chart version", fix=f"write {bare}" if _CHART.fullmatch(bare) else None)
+    return value
+
+
+def driver_branch(value: str) -> str:
+    """An NVIDIA driver branch such as `580-server` or `580`, or an exact version such as `590.48.01`.
+
+    Raises:
+        RuleError: Another form.
+    """
+    if not _DRIVER_BRANCH.fullmatch(value):
+        bare = value.removesuffix("-open")
+        raise RuleError(
+            "is no driver branch",
+            fix=f"write {bare} and open_modules: true" if bare != value and _DRIVER_BRANCH.fullmatch(bare) else None,
+        )
     return value
 
 

@@ -227,15 +227,14 @@ def test_an_image_is_saved_once_and_uploaded_to_each_node_only_when_its_id_chang
         "ARCHIVE": "/edge/images/mine.tar",
     }
     assert "${" not in save["local-exec"]["command"].replace("$${", "")
-    uploads = {name: step for name, step in steps.items() if "hand-over" in name.split("_", 1)[1] and name != saved}
-    uploads = {name: step for name, step in uploads.items() if "removal" not in name}
+    uploads = {name: step for name, step in steps.items() if "image-mine" in name}
     assert len(uploads) == 2
     for step in uploads.values():
         assert step["depends_on"] == [f"terraform_data.{saved}"]
         assert step["triggers_replace"]["image"] == id_
         assert step["triggers_replace"]["host_key"] == HOST_KEY
         files = [entry["file"] for entry in step["provisioner"] if "file" in entry]
-        assert [file.get("source") for file in files] == ["/edge/images/mine.tar", "/edge/images/mine.tar.sha256", None]
+        assert [file.get("source") for file in files] == [None, "/edge/images/mine.tar", "/edge/images/mine.tar.sha256"]
 
 
 def test_a_hand_over_to_no_node_is_refused(stack: TerraformStack, context: Path) -> None:
@@ -258,6 +257,7 @@ def test_a_gpu_container_has_the_gpus_the_folder_and_no_more_rights(stack: Terra
             "mounts": [{"type": "bind", "source": "/home/me/ws", "target": "/myROS2"}],
             "working_dir": "/myROS2",
             "security_opts": ["no-new-privileges"],
+            "labels": [{"label": "edge-gpu.container", "value": "shell"}],
         },
     )
     assert not {"privileged", "network_mode", "devices", "group_add", "hostname"} & set(block)
@@ -270,6 +270,26 @@ def test_a_gpu_container_of_a_built_image_is_replaced_with_it(stack: TerraformSt
     assert block["image"] == f"${{docker_image.{image.image.friendly_unique_id}.image_id}}"
     assert block["mounts"][0]["source"] == str(Path.cwd())
     assert block["network_mode"] == "host"
+
+
+def test_a_changed_gpu_container_starts_before_the_old_one_goes_so_they_have_two_names(
+    context: Path,
+) -> None:
+    generations = []
+    for gpus in ("all", "all", "0"):
+        stack = new_stack()
+        DockerProvider(stack, "docker")
+        image = ContainerImage(stack, "image", repository="mine", context=context)
+        GpuContainer(stack, "shell", name="shell", image=image, desk=Desk(), gpus=gpus)
+        made = synth(stack)
+        block = only(made, "docker_container")
+        ((address, generation),) = resources(made, "terraform_data").items()
+        assert block["lifecycle"] == generation["lifecycle"] == {"create_before_destroy": True}
+        assert block["name"] == f"shell-${{substr(terraform_data.{address}.id, 0, 8)}}"
+        assert generation["triggers_replace"]["image"] == block["image"]
+        generations.append(generation["triggers_replace"])
+    assert generations[0] == generations[1]
+    assert generations[0] != generations[2]
 
 
 def test_a_display_brings_its_one_socket_and_cookie_read_only(stack: TerraformStack, tmp_path: Path) -> None:

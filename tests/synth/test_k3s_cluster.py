@@ -51,26 +51,30 @@ PLAIN_AGENT = machine("cpu-1", host=host("192.0.2.12"))
 
 def test_gpu_steps_come_before_k3s_and_only_on_machines_with_gpus(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, GPU_AGENT, PLAIN_AGENT))
-    assert names(found["gpu-1_driver_run"]["depends_on"]) == {"gpu-1_preflight_run"}
-    assert names(found["gpu-1_toolkit_run"]["depends_on"]) == {"gpu-1_driver_run"}
-    assert "gpu-1_toolkit_run" in names(found["gpu-1_node_k3s_run"]["depends_on"])
-    assert not [name for name in found if name.startswith(("server-1_driver", "cpu-1_driver", "cpu-1_toolkit"))]
-    assert "cpu-1_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+    assert names(found["gpu-1_machine_driver_run"]["depends_on"]) == {"gpu-1_machine_preflight_run"}
+    assert names(found["gpu-1_machine_toolkit_run"]["depends_on"]) == {"gpu-1_machine_driver_run"}
+    assert "gpu-1_machine_toolkit_run" in names(found["gpu-1_node_k3s_run"]["depends_on"])
+    assert not [
+        name
+        for name in found
+        if name.startswith(("server-1_machine_driver", "cpu-1_machine_driver", "cpu-1_machine_toolkit"))
+    ]
+    assert "cpu-1_machine_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
 
 
 def test_with_a_bundle_machines_read_their_files_from_it_and_nowhere_else(cluster: MakeCluster) -> None:
     archive = ImageArchive(url="https://mirror.example.com/images/app.tar", sha256="c" * 64)
     release = dataclasses.replace(RELEASE, image_archives=(archive,))
     found = steps(cluster(SERVER, GPU_AGENT, release=release, bundle=BundleFile(path=Path("/b"), sha256="d" * 64)))
-    assert names(found["gpu-1_bundle_run"]["depends_on"]) == {"gpu-1_preflight_run"}
-    assert "gpu-1_bundle_run" in names(found["gpu-1_driver_run"]["depends_on"])
-    assert "server-1_bundle_run" in names(found["server-1_node_k3s_run"]["depends_on"])
-    k3s, toolkit = script_of(found["gpu-1_node_k3s_run"]), script_of(found["gpu-1_toolkit_run"])
+    assert names(found["gpu-1_machine_bundle_run"]["depends_on"]) == {"gpu-1_machine_preflight_run"}
+    assert "gpu-1_machine_bundle_run" in names(found["gpu-1_machine_driver_run"]["depends_on"])
+    assert "server-1_machine_bundle_run" in names(found["server-1_node_k3s_run"]["depends_on"])
+    k3s, toolkit = script_of(found["gpu-1_node_k3s_run"]), script_of(found["gpu-1_machine_toolkit_run"])
     assert "K3S_URL=file:///var/lib/edge-gpu/bundle/k3s/v1.36.2%2Bk3s1/k3s\n" in k3s
     assert f"IMAGE_ARCHIVES='{'c' * 64} file:///var/lib/edge-gpu/bundle/images/app.tar'\n" in k3s
     assert "APT_REPOSITORY=file:///var/lib/edge-gpu/bundle/apt\n" in toolkit
     for script in (k3s, toolkit):
-        assert not set(re.findall(r"https?://[a-z0-9.]+", script)) - {"https://k3s.io", "https://192.0.2.10"}
+        assert not set(re.findall(r"https?://[a-z0-9.]+", script)) - {"https://k3s.io", "https://192.0.2.10", "https://127.0.0.1"}
 
 
 def test_a_bundle_is_uploaded_again_only_when_it_changed(cluster: MakeCluster) -> None:
@@ -80,7 +84,7 @@ def test_a_bundle_is_uploaded_again_only_when_it_changed(cluster: MakeCluster) -
 
     first, moved, other = triggers("/a", "1"), triggers("/b", "1"), triggers("/a", "2")
     assert first == moved
-    assert [name for name in first if first[name] != other[name]] == ["server-1_bundle_run"]
+    assert [name for name in first if first[name] != other[name]] == ["server-1_machine_bundle_run"]
 
 
 def test_a_bundle_with_a_relative_path_is_refused(cluster: MakeCluster) -> None:
@@ -88,11 +92,25 @@ def test_a_bundle_with_a_relative_path_is_refused(cluster: MakeCluster) -> None:
         cluster(SERVER, bundle=BundleFile(path=Path("site.bundle"), sha256="1" * 64))
 
 
-def test_an_agent_joins_after_the_first_server_and_is_removed_before_it(cluster: MakeCluster) -> None:
+def test_an_agent_joins_after_the_servers_and_is_removed_before_them(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, PLAIN_AGENT))
-    assert "depends_on" not in found["cpu-1_preflight_run"], "machines are looked at side by side"
-    assert names(found["cpu-1_node_uninstall_on-destroy"]["depends_on"]) == {"server-1_node_k3s_run"}
-    assert "cpu-1_node_uninstall_on-destroy" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+    assert "depends_on" not in found["cpu-1_machine_preflight_run"], "machines are looked at side by side"
+    assert names(found["agent-removal_on-destroy"]["depends_on"]) == {"server-removal_on-destroy"}
+    assert names(found["cpu-1_node_k3s_run"]["depends_on"]) == {
+        "cpu-1_machine_preflight_run",
+        "agent-removal_on-destroy",
+        "server-1_node_k3s_run",
+    }
+
+
+def test_servers_are_installed_and_upgraded_one_after_the_other_then_the_agents(cluster: MakeCluster) -> None:
+    servers = [machine(f"s-{n}", role="server", host=host(f"192.0.2.{n}")) for n in (1, 2, 3)]
+    found = steps(cluster(*servers, PLAIN_AGENT))
+    after = {name: names(found[f"{name}_node_k3s_run"]["depends_on"]) for name in ("s-1", "s-2", "s-3", "cpu-1")}
+    assert not any(name.endswith("_k3s_run") for name in after["s-1"])
+    assert {name for name in after["s-2"] if name.endswith("_k3s_run")} == {"s-1_node_k3s_run"}
+    assert {name for name in after["s-3"] if name.endswith("_k3s_run")} == {"s-2_node_k3s_run"}
+    assert {name for name in after["cpu-1"] if name.endswith("_k3s_run")} == {"s-3_node_k3s_run"}
 
 
 def test_the_configuration_names_token_files_and_joins_at_the_first_server(cluster: MakeCluster) -> None:
@@ -126,27 +144,41 @@ def test_three_servers_share_an_etcd_that_the_first_one_starts(cluster: MakeClus
 
 def test_every_connection_pins_the_host_key_and_keeps_scripts_out_of_tmp(cluster: MakeCluster) -> None:
     for name, step in steps(cluster(SERVER, GPU_AGENT)).items():
+        if name.endswith("removal_on-destroy"):
+            assert all(instance["machine"]["host_key"] == HOST_KEY for instance in step["for_each"].values())
+            continue
         connection = step["connection"]
         assert "/tmp" not in connection["script_path"]
-        if name.endswith("on-destroy"):
-            assert step["triggers_replace"]["host_key"] == HOST_KEY
-            assert "self.triggers_replace.host_key" in connection["host_key"]
-            continue
         assert_contains(
             connection, {"host_key": HOST_KEY, "private_key": '${file("/keys/id")}', "agent": "false", "timeout": "60s"}
         )
 
 
-def test_a_destroy_step_reads_only_itself_and_its_provisioners_run_at_destroy_alone(cluster: MakeCluster) -> None:
-    step = steps(cluster(SERVER))["server-1_node_uninstall_on-destroy"]
-    for entry in step["provisioner"]:
-        (body,) = entry.values()
+def test_a_machine_is_an_instance_of_one_block_so_that_its_removal_runs_when_it_leaves_the_fleet(
+    cluster: MakeCluster,
+) -> None:
+    step = steps(cluster(SERVER, GPU_AGENT, PLAIN_AGENT))["agent-removal_on-destroy"]
+    assert set(step["for_each"]) == {"gpu-1", "cpu-1"}
+    assert step["triggers_replace"] == "${each.value.machine}"
+    login = step["for_each"]["cpu-1"]["login"]
+    assert login["private_key_path"] == "/keys/id", "another operator's key path is no replacement"
+    assert [server["name"] for server in json.loads(login["servers"])] == ["server-1"]
+
+
+def test_the_last_agents_block_stays_when_there_are_no_agents(cluster: MakeCluster) -> None:
+    assert steps(cluster(SERVER))["agent-removal_on-destroy"]["for_each"] == {}
+
+
+def test_a_removal_reads_only_itself_and_runs_at_destroy_alone(cluster: MakeCluster) -> None:
+    for step in (body for name, body in steps(cluster(SERVER, PLAIN_AGENT)).items() if name.endswith("on-destroy")):
+        (entry,) = step["provisioner"]
+        body = entry["local-exec"]
         assert body["when"] == "destroy"
-    for value in step["connection"].values():
-        if isinstance(value, str) and value.startswith("${"):
-            assert "self." in value
-    assert step["input"]["private_key_path"] == "/keys/id", "another operator's key path is no replacement"
-    assert "private_key_path" not in step["triggers_replace"]
+        for value in body["environment"].values():
+            assert "${" not in value or set(re.findall(r"\b(self|each|var|local|terraform_data)\.", value)) <= {
+                "self",
+                "each",
+            }
 
 
 def test_secrets_are_uploaded_as_files_and_are_in_no_script(cluster: MakeCluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -12,6 +13,9 @@ from constructs_lib.cluster_identity import ClusterIdentity
 from stacks.identity import main
 
 SMALLEST = Path(__file__).resolve().parents[1] / "fleets" / "good" / "smallest.yaml"
+
+
+ROLES: tuple[Literal["server", "agent"], ...] = ("server", "agent")
 
 
 def secrets_of(folder: Path) -> set[str]:
@@ -48,6 +52,25 @@ def test_it_renews_the_admin_certificate_in_its_last_month(
     assert left > datetime.timedelta(days=360)
     assert main([str(SMALLEST)], project=tmp_path) == 0
     assert "renewed" not in capsys.readouterr().out
+
+
+def test_rotation_makes_new_tokens_that_fit_together_and_keeps_the_old_server_token(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(SMALLEST)], project=tmp_path) == 0
+    identity = ClusterIdentity(tmp_path / ".edge" / "site-a")
+    before = {role: identity.token_id(role=role) for role in ROLES}
+    old = secrets_of(identity.directory)
+    old_server_token = (identity.server_upload_dir / "token").read_text()
+    assert main(["--rotate-tokens", str(SMALLEST)], project=tmp_path) == 0
+    identity.verify()
+    assert {role: identity.token_id(role=role) for role in ROLES}.items().isdisjoint(before.items())
+    kept = identity.directory / "old-server-tokens"
+    assert kept.read_text() == old_server_token
+    assert kept.stat().st_mode & 0o077 == 0
+    said = capsys.readouterr()
+    for secret in old | secrets_of(identity.directory):
+        assert secret not in said.out + said.err
 
 
 def test_a_bad_fleet_file_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

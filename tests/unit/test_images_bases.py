@@ -161,8 +161,12 @@ def test_an_answer_without_digest_says_what_is_wrong(registry: str, path: str, m
 
 def test_references_are_taken_apart_and_docker_hub_answers_under_another_name() -> None:
     image = ImageReference.parse("docker.io/nvidia/cuda:11.7.1-devel-ubuntu22.04")
-    assert image.manifest_url == "https://registry-1.docker.io/v2/nvidia/cuda/manifests/11.7.1-devel-ubuntu22.04"
-    assert ImageReference.parse("nvcr.io/a/b:1").manifest_url == "https://nvcr.io/v2/a/b/manifests/1"
+    assert image.manifest_url() == "https://registry-1.docker.io/v2/nvidia/cuda/manifests/11.7.1-devel-ubuntu22.04"
+    assert ImageReference.parse("nvcr.io/a/b:1").manifest_url() == "https://nvcr.io/v2/a/b/manifests/1"
+    closed = ImageReference.parse("mirror.example:5000/a/b:1")
+    assert closed.manifest_url() == "https://mirror.example:5000/v2/a/b/manifests/1"
+    plain = closed.manifest_url(plain_http=["mirror.example:5000"])
+    assert plain == "http://mirror.example:5000/v2/a/b/manifests/1"
     for bad in ("ubuntu:22.04", "nvcr.io/a/b", "nvcr.io/a/b:1@sha256:0"):
         with pytest.raises(RegistryError, match="is not registry/repository:tag"):
             ImageReference.parse(bad)

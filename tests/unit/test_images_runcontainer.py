@@ -32,6 +32,8 @@ elif words[:2] == ["image", "inspect"]:
 elif words[:2] == ["container", "inspect"]:
     if words[-1] != facts.get("container"): sys.exit(1)
     print(facts["entrypoint"] if "Entrypoint" in words[3] else facts["state"])
+elif words[0] == "ps":
+    print(facts.get("labelled", {}).get(words[2].removeprefix("label=edge-gpu.container="), ""))
 elif words[0] == "info":
     print(facts.get("cdi", "") if "CDI" in words[2] else facts.get("runtimes", ""))
 else:
@@ -224,6 +226,12 @@ def test_a_running_container_is_entered_through_its_entrypoint(run: Run) -> None
         "exec", "--interactive", name, "/usr/local/bin/ros-entrypoint", "/bin/bash",
     ]  # fmt: skip
     assert words_of(run(IMAGE, "ros2", "doctor", facts=facts))[-2:] == ["ros2", "doctor"]
+
+
+def test_a_gpu_container_is_entered_by_the_name_in_its_label(run: Run) -> None:
+    facts = {"labelled": {"shell": "shell-1a2b3c4d"}, "container": "shell-1a2b3c4d", "state": "running"}
+    words = words_of(run("--name", "shell", IMAGE, facts={**facts, "entrypoint": ""}))
+    assert words == ["exec", "--interactive", "shell-1a2b3c4d", "/bin/bash"]
 
 
 def test_a_stopped_container_of_that_name_is_not_touched(run: Run) -> None:

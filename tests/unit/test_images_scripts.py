@@ -174,6 +174,40 @@ def test_a_file_with_nothing_to_edit_fails_the_step(nitros: Path, name: str, cau
     assert cause in ended.stderr
 
 
+NVCC = """#!/bin/sh
+if [ "$1" = --list-gpu-arch ]; then for number in %s; do echo compute_$number; done; exit 0; fi
+echo "nvcc $*"
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "codes", "ptx"),
+    [("60 70 75 80 86 89 90 100 120", "60 70 75 80 86 89 90", "90"), ("75 80 86 89 90 100", "75 80 86 89 90", "90")],
+    ids=["CUDA 12", "CUDA 13"],
+)
+def test_the_kernel_is_compiled_for_the_gpus_that_the_bases_compiler_knows(
+    tmp_path: Path, known: str, codes: str, ptx: str
+) -> None:
+    ended = compile_gpu_check(tmp_path, known=known, wanted="60 70 75 80 86 89 90")
+    assert ended.returncode == 0, ended.stderr
+    assert re.findall(r"code=sm_(\d+)", ended.stdout) == codes.split()
+    assert re.findall(r"code=compute_(\d+)", ended.stdout) == [ptx]
+    assert ("left out: this nvcc does not know compute_60" in ended.stdout) == ("60" not in known.split())
+
+
+def test_a_compiler_that_knows_none_of_the_gpus_wanted_fails_the_build(tmp_path: Path) -> None:
+    ended = compile_gpu_check(tmp_path, known="75 80", wanted="52 60")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith('ERROR this nvcc knows none of CUDA_ARCHITECTURES="52 60"; it knows: compute_75')
+
+
+def compile_gpu_check(folder: Path, *, known: str, wanted: str) -> subprocess.CompletedProcess[str]:
+    for name, text in (("nvcc", NVCC % known), ("gcc", "#!/bin/sh\n")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return run("gpu-check/compile.sh", folder / "made", CUDA_ARCHITECTURES=wanted, PATH=f"{folder}:/usr/bin:/bin")
+
+
 def gpu_check(folder: Path, *, lists: str, adds: str | None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the check with programs that answer as told; a real one runs in the lab and on GPUs."""
     for name, body in (("nvml-list", lists), ("vectoradd", adds)):

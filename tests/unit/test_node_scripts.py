@@ -13,7 +13,11 @@ from constructs_lib.node_script import node_script, run_as_root, terraform_liter
 
 PACKAGE = Path(__file__).parents[2] / "constructs_lib"
 PRELUDE = "node_script.sh"
-STEPS = sorted(path.name for path in PACKAGE.glob("*.sh") if path.name not in (PRELUDE, "gpu_check.sh"))
+STEPS = sorted(
+    path.name
+    for path in PACKAGE.glob("*.sh")
+    if path.name not in (PRELUDE, "gpu_check.sh") and not path.name.startswith("shared_")
+)
 
 
 def run(body: str, *, folder: Path) -> subprocess.CompletedProcess[str]:

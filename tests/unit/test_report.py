@@ -127,6 +127,7 @@ def test_the_text_has_a_row_a_node_and_the_plugins_last_words_where_gpus_are_sho
         "PROBLEM  gpu-2 its GPU check has not run to its end",
         "         The device plugin's last lines on gpu-2:",
         "           no NVML",
+        "fine     server-1, gpu-1",
     ]
 
 

@@ -153,9 +153,9 @@ def test_a_failing_command_is_named_with_its_log_and_cause(tmp_path: Path, monke
     monkeypatch.setattr(edge_gpu, "LOGS", tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(
-        CommandError, match=r"(?s)cdktf diff edge-gpu failed .* exit code 4 .*cdktf-diff\.log.*no such stack"
+        CommandError, match=r"(?s)cdktf destroy edge-gpu failed .* exit code 4 .*cdktf-destroy\.log.*no such stack"
     ):
-        edge_gpu.run_cdktf("diff", fleet=tmp_path / "x.yaml")
+        edge_gpu.run_cdktf("destroy", fleet=tmp_path / "x.yaml")
 
 
 def test_a_fleet_file_that_does_not_exist_is_said_with_the_fix(

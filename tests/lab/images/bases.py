@@ -10,7 +10,8 @@ from lab.artifacts.node_root import ROOT_ARCHIVE, build_node_root
 from lab.cache import build_once, content_key
 from lab.progress import Progress
 from tests.lab.images.build import build
-from tests.lab.images.engine import Engine
+from tests.lab.images.engine import GATEWAY, Engine
+from tests.lab.images.forward_proxy import forward_proxy
 from tests.lab.images.mirror import IMAGES, REAL_PACKAGES, Mirror
 
 TRITON = "nvcr.io/nvidia/tritonserver:22.03-py3"
@@ -49,6 +50,12 @@ _NVCC = """\
 #!/bin/sh
 # Stand-in of nvcc: what it makes says that no kernel was run.
 [ "$1" ] || exit 1
+# As CUDA 13's: without 60 and 70.
+if [ "$1" = --list-gpu-arch ]; then
+    for number in 75 80 86 87 88 89 90 100; do echo "compute_$number"; done
+    exit 0
+fi
+case " $* " in *compute_[67][0,]*) echo "nvcc stand-in: Unsupported gpu architecture" >&2; exit 1 ;; esac
 while [ $# -gt 1 ]; do
     if [ "$1" = -o ]; then output=$2; fi
     shift
@@ -124,8 +131,10 @@ def _tools(engine: Engine, wheels: Path) -> Path:
         context.mkdir()
         (context / "Dockerfile").write_text(_TOOLS_DOCKERFILE)
         arguments = {"BASE_IMAGE": "edge-gpu-lab/stand-in-root:1"}
-        # The one step that needs the package registry.
-        build(client, context=context, tag=_TOOLS, build_args=arguments, network="host", timeout_seconds=900)
+        # The one step that needs the package registry, and the engine's network ends at this machine.
+        with forward_proxy(GATEWAY) as proxy:
+            arguments["http_proxy"] = proxy
+            build(client, context=context, tag=_TOOLS, build_args=arguments, timeout_seconds=900)
         shutil.rmtree(context)
         shutil.copytree(wheels, context)
         (context / "Dockerfile").write_text(_ROS_TOOLS_DOCKERFILE)

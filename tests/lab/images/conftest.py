@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from lab.artifacts.stand_in_driver import StandInGpu, stand_in_gpus
 from tests.lab.images.bases import download_wheels, make_bases
 from tests.lab.images.engine import GATEWAY, Engine, private_engine
+from tests.lab.images.machine_state import machine_state
 from tests.lab.images.mirror import Mirror, served_mirror
 
 
@@ -34,20 +33,17 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def engine(short_folder: Path, gpus: list[StandInGpu]) -> Iterator[Engine]:
+def machine_before() -> dict[str, object]:
+    return machine_state()
+
+
+@pytest.fixture(scope="session")
+def engine(short_folder: Path, gpus: list[StandInGpu], machine_before: dict[str, object]) -> Iterator[Engine]:
     folder = short_folder / "e"
     folder.mkdir()
-    before = host_links()
     with private_engine(folder, gpus=gpus) as engine:
         yield engine
-    assert host_links() == before, "the engine that the machine's user has lost or got a network interface"
-
-
-def host_links() -> set[str]:
-    """The machine's network interfaces, but for those that the lab's own engine makes and removes."""
-    listed = subprocess.run(["ip", "-json", "link", "show"], capture_output=True, check=True, timeout=10)
-    names = {link["ifname"] for link in json.loads(listed.stdout)}
-    return {name for name in names if not name.startswith(("veth", "br-"))}
+    assert machine_state() == machine_before, "the tests' engine has changed the machine or its user's engine"
 
 
 @pytest.fixture(scope="session")

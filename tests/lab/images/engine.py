@@ -1,13 +1,17 @@
 """A Docker engine of the tests' own: the lab's program with a data folder, a bridge and an nvidia runtime beside it.
 
-The shared engine keeps its settings and images, and nothing is left when the tests end.
+It runs in a network namespace of its own: an engine removes `docker0` when it is given another bridge, and sets the
+machine's forwarding. Of it, this machine sees one end of a cable while it runs. The shared engine keeps its settings,
+networks and images, and nothing is left when the tests end.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +25,18 @@ from lab.artifacts.container_toolkit import build_container_toolkit
 from lab.artifacts.stand_in_driver import StandInGpu, build_stand_in_driver, cdi_spec
 from lab.progress import Progress
 
-BRIDGE = "edge-gpu-images"
+NAMESPACE = "edge-gpu-images"
+CABLE = "eg-images"
+"""This machine's end of the cable into the namespace."""
+
 GATEWAY = "172.30.255.1"
+"""This machine, as the engine and its containers reach it."""
+
+_BRIDGE, _BRIDGE_ADDRESS, _BRIDGE_END = "containers", "172.30.255.2", "eg-bridge"
+# None of the two above.
+_CONTAINER_ADDRESSES = "172.30.255.128/25"
 _START_TIMEOUT_SECONDS = 60.0
+_TURN_TIMEOUT_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
@@ -49,16 +62,45 @@ def private_engine(folder: Path, *, gpus: list[StandInGpu]) -> Iterator[Engine]:
     """
     runtime = _nvidia_runtime(folder / "nvidia", gpus=gpus)
     host = f"unix://{folder}/docker.sock"
-    subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
-    run_command(["ip", "link", "add", BRIDGE, "type", "bridge"], timeout_seconds=10)
-    run_command(["ip", "address", "add", f"{GATEWAY}/24", "dev", BRIDGE], timeout_seconds=10)
-    run_command(["ip", "link", "set", BRIDGE, "up"], timeout_seconds=10)
+    with _only_one():
+        _remove_network()
+        try:
+            _make_network()
+            yield from _running(folder, host=host, runtime=runtime)
+        finally:
+            _remove_network()
+            _unmount_below(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Wait for other runs of these tests on this machine: names and addresses are the same in all."""
+    path = Path(tempfile.gettempdir()) / f"{NAMESPACE}.lock"
+    deadline = time.monotonic() + _TURN_TIMEOUT_SECONDS
+    with path.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holds = f"another run of these tests has held {path} for {_TURN_TIMEOUT_SECONDS:.0f} s"
+                assert time.monotonic() < deadline, f"{holds}; wait for it, or end it"
+                time.sleep(1)
+                continue
+            break
+        yield
+
+
+def _running(folder: Path, *, host: str, runtime: Path) -> Iterator[Engine]:
     log = folder / "dockerd.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
+                # Not `ip netns exec`: that hides the control groups.
+                "nsenter", f"--net=/run/netns/{NAMESPACE}",
                 "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid",
-                "--host", host, "--bridge", BRIDGE, "--iptables=false", "--ip-masq=false",
+                "--host", host, "--bridge", _BRIDGE, "--fixed-cidr", _CONTAINER_ADDRESSES,
+                "--iptables=false", "--ip-masq=false", "--ip-forward=false", "--insecure-registry", f"{GATEWAY}/32",
                 "--add-runtime", f"nvidia={runtime}",
             ],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
@@ -76,9 +118,29 @@ def private_engine(folder: Path, *, gpus: list[StandInGpu]) -> Iterator[Engine]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
-        _unmount_below(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_network() -> None:
+    inside = ("-n", NAMESPACE)
+    for words in (
+        ("netns", "add", NAMESPACE),
+        (*inside, "link", "set", "lo", "up"),
+        (*inside, "link", "add", _BRIDGE, "type", "bridge"),
+        (*inside, "address", "add", f"{_BRIDGE_ADDRESS}/24", "dev", _BRIDGE),
+        ("link", "add", CABLE, "type", "veth", "peer", "name", _BRIDGE_END, "netns", NAMESPACE),
+        (*inside, "link", "set", _BRIDGE_END, "master", _BRIDGE),
+        (*inside, "link", "set", _BRIDGE_END, "up"),
+        (*inside, "link", "set", _BRIDGE, "up"),
+        ("address", "add", f"{GATEWAY}/24", "dev", CABLE),
+        ("link", "set", CABLE, "up"),
+    ):
+        run_command(["ip", *words], timeout_seconds=10)
+
+
+def _remove_network() -> None:
+    """Also what a run that was killed has left."""
+    for words in (("link", "delete", CABLE), ("netns", "delete", NAMESPACE)):
+        subprocess.run(["ip", *words], capture_output=True, check=False)
 
 
 def _wait_for(host: str, *, process: subprocess.Popen[bytes], log: Path) -> docker.DockerClient:

@@ -37,12 +37,14 @@ class Mirror:
 
     Attributes:
         arguments: build arguments with its addresses, by the Dockerfiles' names.
+        snapshots: those that take the apt packages from snapshots instead, at the days that the Dockerfiles name.
         repositories: the folder of its Git repositories.
         ubuntu_key: armoured, the key of its Ubuntu and ROS repositories.
         cuda_key: armoured, the key of its CUDA repositories.
     """
 
     arguments: Mapping[str, str]
+    snapshots: Mapping[str, str]
     repositories: Path
     ubuntu_key: str
     cuda_key: str
@@ -59,7 +61,10 @@ def served_mirror(folder: Path, *, address: str, wheels: Path) -> Iterator[Mirro
     """
     site, repositories = folder / "site", folder / "git"
     site.mkdir()
-    keys = {name: SigningKey(folder / f"k-{name}", owner=f"stand-in of {name}'s key") for name in ("ubuntu", "cuda")}
+    keys = {
+        name: SigningKey(folder / f"k-{name}", owner=f"stand-in of {name}'s key")
+        for name in ("ubuntu", "cuda", "snapshots")
+    }
     handler = functools.partial(_Quiet, directory=str(site))
     server = ThreadingHTTPServer((address, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -86,6 +91,14 @@ def served_mirror(folder: Path, *, address: str, wheels: Path) -> Iterator[Mirro
                     "NEGOTIATED_COMMIT": commits["osrf/negotiated"],
                     "PIP_INDEX_URL": f"{web}/simple",
                     "PIP_TRUSTED_HOST": f"{address}:{server.server_port}",
+                },
+                snapshots={
+                    "UBUNTU_MIRROR": "",
+                    "UBUNTU_SNAPSHOT_URL": f"{web}/ubuntu-snapshots",
+                    "ROS_APT_REPOSITORY": "http://packages.ros.org/ros2/ubuntu",
+                    "ROS_SNAPSHOT_URL": f"{web}/ros-snapshots",
+                    "ROS_SNAPSHOT_KEY_URL": f"{web}/ros-snapshots/key.asc",
+                    "ROS_SNAPSHOT_KEY_FINGERPRINT": keys["snapshots"].fingerprint,
                 },
                 repositories=repositories,
                 ubuntu_key=keys["ubuntu"].armored,
@@ -118,6 +131,12 @@ def _apt(site: Path, *, keys: Mapping[str, SigningKey], scratch: Path) -> None:
     ros = [write_package(scratch / "ros", name) for name in sorted(of_ros)]
     ros += [write_package(scratch / "ros", name, files=setup) for name in ("ros-humble-desktop", "ros-humble-ros-base")]
     write_repository(site / "ros2", packages=ros, key=keys["ubuntu"], suite="jammy")
+    # As ROS's: snapshots have a key of their own.
+    snapshot = site / "ros-snapshots" / "2026-08-07" / "ubuntu"
+    write_repository(snapshot, packages=ros, key=keys["snapshots"], suite="jammy")
+    (site / "ros-snapshots" / "key.asc").write_text(keys["snapshots"].armored)
+    (site / "ubuntu-snapshots").mkdir()
+    (site / "ubuntu-snapshots" / "20260807T000000Z").symlink_to(site / "ubuntu")
 
     # As NVIDIA's: the repository's key is in the keyring package alone.
     public = "https://developer.download.nvidia.com/compute/cuda/repos"

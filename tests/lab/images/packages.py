@@ -70,6 +70,12 @@ class SigningKey:
         signed = release.with_name("InRelease")
         run_command([*self._gpg, "--clearsign", "--yes", "--output", signed, release], timeout_seconds=60)
 
+    @property
+    def fingerprint(self) -> str:
+        """40 hex digits."""
+        listed = run_command([*self._gpg, "--list-keys", "--with-colons"], timeout_seconds=30)
+        return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+
     def end(self) -> None:
         """End its agent."""
         run_command(["gpgconf", "--homedir", self._home, "--kill", "all"], timeout_seconds=60)

@@ -16,16 +16,18 @@ from lab.cache import build_once, content_key
 
 
 @contextmanager
-def local_registry(folder: Path) -> Iterator[str]:
-    """Serve an empty registry while the block runs; its `host:port`, which engines on this machine trust.
+def local_registry(folder: Path, *, host: str) -> Iterator[str]:
+    """Serve an empty registry over plain http while the block runs; its `host:port`.
 
     Args:
         folder: an empty folder for its content.
+        host: an address of this machine.
     """
     program = _program()
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.bind((host, 0))
+        port = probe.getsockname()[1]
+    address = f"{host}:{port}"
     settings = folder / "config.yml"
     settings.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\n"
@@ -35,11 +37,10 @@ def local_registry(folder: Path) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen([program, "serve", settings], stdout=output, stderr=subprocess.STDOUT)
     try:
-        host, _, port = address.partition(":")
         deadline = time.monotonic() + 20
         while True:
             with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0:
+                if probe.connect_ex((host, port)) == 0:
                     break
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"no registry at {address}: {log.read_text()}")

@@ -75,6 +75,29 @@ def test_the_cuda_base_is_also_built_on_the_modern_base(engine: Engine, build_im
     assert engine.client.images.get("cuda129:test").labels["edge-gpu.driver.minimum"] == "575"
 
 
+def test_without_mirrors_apt_packages_come_from_the_snapshots_of_one_day(
+    engine: Engine, build_image: Build, mirror: Mirror
+) -> None:
+    of = {
+        name: {key: value for key, value in mirror.snapshots.items() if f"ARG {key}=" in text}
+        for name in ("cuda-base", "ros2-humble")
+        for text in [(IMAGES / name / "Dockerfile").read_text()]
+    }
+    build_image("cuda-base", tag="cuda-snapshot:test", **of["cuda-base"])
+    build_image("ros2-humble", tag="ros-snapshot:test", BASE_IMAGE="cuda-snapshot:test", **of["ros2-humble"])
+    sources = run(engine, "ros-snapshot:test", "sh", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/ros2*")
+    assert "/ubuntu-snapshots/20260807T000000Z/ jammy" in sources
+    assert "/ros-snapshots/2026-08-07/ubuntu jammy main" in sources
+    assert "Enabled: no\nTypes:" in sources, "today's packages are not taken beside them"
+    assert run(engine, "ros-snapshot:test", "sh", "-c", "echo $ROS_STAND_IN") == "humble\n"
+
+    other = {**of["ros2-humble"], "ROS_SNAPSHOT_KEY_FINGERPRINT": "0" * 40}
+    with pytest.raises(FailedBuildError) as refused:
+        build_image("ros2-humble", tag="none:test", BASE_IMAGE="cuda-snapshot:test", **other)
+    seen = mirror.snapshots["ROS_SNAPSHOT_KEY_FINGERPRINT"]
+    assert f"key.asc: expected the key {'0' * 40}, seen {seen}" in str(refused.value)
+
+
 def test_ros_is_in_the_commands_environment_without_network(engine: Engine, ros2_humble: str) -> None:
     printed = run(engine, ros2_humble, "sh", "-c", "echo $ROS_STAND_IN $ROS_DISTRO; id -u; pwd")
     assert printed.split() == ["humble", "humble", "1000", "/myROS2"]

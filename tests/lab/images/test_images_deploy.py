@@ -22,7 +22,7 @@ from stacks.edge_images import EdgeImagesStack
 from stacks.fleet import Images, LocalBackendSettings
 from stacks.lock_bases import main as lock_bases
 from tests.lab.images import bases
-from tests.lab.images.engine import Engine
+from tests.lab.images.engine import GATEWAY, Engine
 from tests.lab.images.mirror import IMAGES, Mirror
 from tests.lab.images.registry import local_registry
 from tests.lab.images.terraform import Project
@@ -70,7 +70,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(engine: Engine, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("registry")
-    with local_registry(folder) as registry:
+    with local_registry(folder, host=GATEWAY) as registry:
         images = tmp_path_factory.mktemp("site") / "images"
         shutil.copytree(IMAGES, images)
         lock = images / "bases.lock.toml"
@@ -84,7 +84,7 @@ def site(engine: Engine, mirror: Mirror, tmp_path_factory: pytest.TempPathFactor
                 engine.client.images.remove(f"{registry}/{name}")
             text = text.replace(f'"{registry_host}/{name}"', f'"{registry}/{name}"')
         lock.write_text(text)
-        assert lock_bases(["--lock", str(lock), "cuda-11.7", "ubuntu-22.04"]) == 0
+        assert lock_bases(["--insecure-registry", registry, "--lock", str(lock), "cuda-11.7", "ubuntu-22.04"]) == 0
         yield Site(images=images, registry=registry, engine=engine.client, mirror=mirror)
 
 
@@ -93,6 +93,12 @@ def project(tmp_path: Path, engine: Engine) -> Project:
     folder = tmp_path / "project"
     folder.mkdir()
     return Project(folder, docker_host=engine.host)
+
+
+def shell_of(engine: docker.DockerClient, name: str) -> docker.models.containers.Container:
+    """The one container of a GpuContainer."""
+    (container,) = engine.containers.list(all=True, filters={"label": f"edge-gpu.container={name}"})
+    return container
 
 
 ROS2 = {"image": "ros2-humble", "variant": "11.7"}
@@ -152,6 +158,7 @@ def test_a_build_that_fails_leaves_the_tag_as_it_is_and_the_next_deploy_recovers
     first = project.apply(site.stack(tmp_path, base, container_of=name))
     assert first.code == 0, first.output
     before = site.engine.images.get(f"{name}:latest").id
+    container = shell_of(site.engine, "edge-images-shell")
     broken = site.images / "cuda-base" / "use-mirrors.sh"
     original = broken.read_text()
     broken.write_text("#!/bin/sh\necho this step is broken >&2\nexit 3\n")
@@ -162,9 +169,21 @@ def test_a_build_that_fails_leaves_the_tag_as_it_is_and_the_next_deploy_recovers
     assert failed.code == 1
     assert "this step is broken" in failed.output
     assert site.engine.images.get(f"{name}:latest").id == before
+    still = shell_of(site.engine, "edge-images-shell")
+    assert (still.id, still.status) == (container.id, "running"), "the container outlives a build that fails"
     recovered = project.apply(site.stack(tmp_path, base, container_of=name))
     assert recovered.code == 0, recovered.output
-    assert site.engine.containers.get("edge-images-shell").image.id == before
+    assert shell_of(site.engine, "edge-images-shell").id == container.id
+    broken.write_text(original + "# changed\n")
+    try:
+        changed = project.apply(site.stack(tmp_path, base, container_of=name))
+    finally:
+        broken.write_text(original)
+    assert changed.code == 0, changed.output
+    replaced = shell_of(site.engine, "edge-images-shell")
+    assert (replaced.id == container.id, replaced.status) == (False, "running")
+    assert replaced.image.id == site.engine.images.get(f"{name}:latest").id != before
+    assert project.apply(site.stack(tmp_path, base, container_of=name)).code == 0
     assert project.plan(site.stack(tmp_path, base, container_of=name)).code == 0
     assert project.destroy(site.stack(tmp_path, base, container_of=name)).code == 0
     assert site.engine.images.get(f"{name}:latest").id == before, "a destroy does not throw hours of building away"
@@ -198,7 +217,7 @@ def test_a_gpu_container_sees_the_gpus_and_is_no_more_than_its_user(
     )  # fmt: skip
     applied = project.apply(stack)
     assert applied.code == 0, applied.output
-    container = site.engine.containers.get("edge-gpu-shell")
+    container = shell_of(site.engine, "edge-gpu-shell")
     code, printed = container.exec_run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"])
     assert (code, printed.decode().split()) == (0, [gpu.uuid for gpu in gpus])
     code, printed = container.exec_run(["sh", "-c", "pwd; cat mine; id -u; grep NoNewPrivs /proc/self/status"])

@@ -84,7 +84,7 @@ def test_a_node_gets_the_image_once_again_when_it_changed_and_loses_the_archive_
             script.write(change)
         applied = project.apply(stack_of(images, tmp_path))
         assert applied.code == 0, applied.output
-        assert f"{NODE} image: wrote {ARCHIVE}" in applied.output
+        assert f"{NODE} image-edge-gpu-check: wrote {ARCHIVE}" in applied.output
         names.append(project.output("images")["edge-gpu-check"]["image"])
         assert on_node(f"k3s crictl inspecti -q {names[-1]} >/dev/null").returncode == 0, "K3s has it"
     assert names[0] != names[1]

@@ -1,0 +1,52 @@
+"""The code on the pages in docs/constructs/."""
+
+from __future__ import annotations
+
+PRELUDE = """\
+from pathlib import Path
+
+from constructs_lib import *
+from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
+
+host = SshHost(address="192.0.2.11", user="edge", host_key="ecdsa-sha2-nistp256 AAAA...")
+machine = Machine(name="gpu-1", host=host, role="server", gpus=2)
+"""
+"""What stands before each example."""
+
+_PROVIDERS = """\
+KubernetesProvider(stack, "kubernetes", config_path="/edge/kubeconfig")
+HelmProvider(stack, "helm", kubernetes=HelmProviderKubernetes(config_path="/edge/kubeconfig"))
+"""
+
+EXAMPLES = {
+    "K3sCluster": """\
+K3sCluster(
+    stack,
+    "cluster",
+    machines=[machine],
+    release=K3sRelease(version="v1.36.2+k3s1", sha256={"amd64": "0123456789abcdef" * 4}),
+    toolkit=ContainerToolkitRelease(version="1.20.0-1"),
+    identity=ClusterIdentity(Path("/edge/identity")),
+)
+""",
+    "K3sNode": """\
+K3sNode(
+    stack,
+    "node",
+    machine=machine,
+    release=K3sRelease(version="v1.36.2+k3s1", sha256={"amd64": "0123456789abcdef" * 4}),
+    secrets_folder=Path("/edge/identity/upload"),
+)
+""",
+    "Preflight": 'Preflight(stack, "preflight", machine=machine)\n',
+    "NvidiaDriver": 'NvidiaDriver(stack, "driver", machine=machine)\n',
+    "NvidiaContainerToolkit": """\
+NvidiaContainerToolkit(
+    stack, "toolkit", machine=machine, release=ContainerToolkitRelease(version="1.20.0-1")
+)
+""",
+    "NvidiaDevicePlugin": _PROVIDERS + 'NvidiaDevicePlugin(stack, "nvidia-device-plugin", chart_version="0.19.3")\n',
+    "GpuCheck": _PROVIDERS
+    + 'GpuCheck(stack, "gpu-check", nodes=[GpuNode(name="gpu-1", gpus=2)], image="ubuntu:22.04")\n',
+}
+"""Code by construct; it finds `stack` and what PRELUDE makes."""
