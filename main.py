@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from constructs_lib.cluster_identity import ClusterIdentity
 from constructs_lib.identity_check import IdentityError
+from scripts.bundle_fleet import chart_of_bundle
+from scripts.errors import CommandError
 from stacks.fleet import Fleet, FleetError, Images, load_fleet
 from stacks.plan_only import PlanOnly, PlanOnlyError
 
@@ -44,22 +46,23 @@ def main() -> int:
             print(f"  fix: python -m stacks.identity {path}", file=sys.stderr)
         return 1
     try:
-        output = synthesize(fleet, identity=identity, edge_folder=edge_folder)
+        chart_path = chart_of_bundle(fleet, edge_folder=edge_folder)
+        output = synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
         if plan_only:
             plan_only.disarm(output)
-    except (ImagesError, PlanOnlyError) as error:
+    except (ImagesError, PlanOnlyError, CommandError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path) -> Path:
+def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, chart_path: Path | None = None) -> Path:
     """Write the stacks to `cdktf.out`. The CDK starts a Node process when it is imported: only now, all is valid."""
     from constructs_lib.cdk import App
     from stacks.edge_gpu import STACK, EdgeGpuStack
 
     app = App()
-    EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder)
+    EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
     app.synth()

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
     from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin as NvidiaDevicePlugin
     from constructs_lib.nvidia_driver import NvidiaDriver as NvidiaDriver
+    from constructs_lib.offline_bundle import BundleFile as BundleFile
+    from constructs_lib.offline_bundle import OfflineBundle as OfflineBundle
     from constructs_lib.ordering import run_after as run_after
     from constructs_lib.preflight import Preflight as Preflight
     from constructs_lib.preflight import PreflightLimits as PreflightLimits
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "BuildContext": "build_context",
+    "BundleFile": "offline_bundle",
     "ClusterIdentity": "cluster_identity",
     "ContainerImage": "container_image",
     "ContainerToolkitRelease": "nvidia_container_toolkit",
@@ -75,6 +78,7 @@ _MODULE_OF = {
     "NvidiaContainerToolkit": "nvidia_container_toolkit",
     "NvidiaDevicePlugin": "nvidia_device_plugin",
     "NvidiaDriver": "nvidia_driver",
+    "OfflineBundle": "offline_bundle",
     "Preflight": "preflight",
     "PreflightLimits": "preflight",
     "Reboot": "reboot",

@@ -17,6 +17,7 @@ from constructs_lib.machine import Machine
 from constructs_lib.machine_preparation import MachinePreparation
 from constructs_lib.node_removal import NodeRemoval
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
+from constructs_lib.offline_bundle import BundleFile, release_in_bundle, toolkit_in_bundle
 from constructs_lib.ordering import run_after
 from constructs_lib.preflight import PreflightLimits
 from constructs_lib.reboot import Reboot, RebootSettings
@@ -37,6 +38,8 @@ class K3sCluster(Construct):
         toolkit: The container toolkit for GPU machines. Needed when any machine has GPUs.
         identity: The cluster's certificate authorities and tokens. Machines that leave the cluster while they cannot be
             reached are written down beside them, in `not-removed.jsonl`.
+        bundle: What `release` and `toolkit` name, in one file that is uploaded to each machine; then no machine opens
+            their addresses. Default None: machines download.
         config: Further keys of K3s's `config.yaml` on every node, default none.
         server_config: The same for servers alone; they win over `config`. Default none.
         registries: For every node's `registries.yaml`, default none.
@@ -65,6 +68,7 @@ class K3sCluster(Construct):
         machines: Sequence[Machine],
         release: K3sRelease,
         identity: ClusterIdentity,
+        bundle: BundleFile | None = None,
         config: Mapping[str, ConfigValue] | None = None,
         server_config: Mapping[str, ConfigValue] | None = None,
         registries: Sequence[K3sRegistry] = (),
@@ -78,6 +82,9 @@ class K3sCluster(Construct):
         super().__init__(scope, id_)
         servers = [machine for machine in machines if machine.role == "server"]
         _check(id_, machines=machines, servers=servers, toolkit=toolkit)
+        if bundle is not None:
+            release = release_in_bundle(release)
+            toolkit = toolkit_in_bundle(toolkit) if toolkit is not None else None
         self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
         self.nodes: list[K3sNode] = []
         server_reboots: list[Reboot] = []
@@ -93,6 +100,7 @@ class K3sCluster(Construct):
                 driver=driver,
                 reboot=reboot,
                 toolkit=toolkit,
+                bundle=bundle,
             )
             first = machine is servers[0]
             node = K3sNode(

@@ -9,20 +9,21 @@ from constructs_lib.driver_settings import DriverSettings
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, NvidiaContainerToolkit
 from constructs_lib.nvidia_driver import NvidiaDriver
+from constructs_lib.offline_bundle import BundleFile, OfflineBundle
 from constructs_lib.ordering import run_after
 from constructs_lib.preflight import Preflight, PreflightLimits
 from constructs_lib.reboot import Reboot, RebootSettings
-from constructs_lib.remote_step import RemoteStep
 
 
 class MachinePreparation(Construct):
-    """Preflight, then for machines with GPUs: driver, reboot where it is allowed, container toolkit.
+    """Preflight and the bundle where there is one; for GPU machines then driver, allowed reboot, container toolkit.
 
     Args:
         scope: Parent construct.
         id_: Construct id.
         machine: The machine.
         toolkit: The container toolkit. Default None: neither driver nor toolkit, also for a machine with GPUs.
+        bundle: What is uploaded and unpacked after preflight, default None.
         driver: How the driver comes, default `DriverSettings()`: it is there already.
         reboot: Whether a driver that waits for a reboot gets it, default `RebootSettings()`: no.
         limits: What the machine must have, default `PreflightLimits()`.
@@ -41,6 +42,7 @@ class MachinePreparation(Construct):
         *,
         machine: Machine,
         toolkit: ContainerToolkitRelease | None = None,
+        bundle: BundleFile | None = None,
         driver: DriverSettings | None = None,
         reboot: RebootSettings | None = None,
         limits: PreflightLimits | None = None,
@@ -51,7 +53,7 @@ class MachinePreparation(Construct):
         driver = driver or DriverSettings()
         reboot = reboot or RebootSettings()
         self.reboot: Reboot | None = None
-        self.last: RemoteStep = Preflight(
+        self.last: Construct = Preflight(
             self,
             "preflight",
             machine=machine,
@@ -60,6 +62,10 @@ class MachinePreparation(Construct):
             other_nodes=other_nodes,
             limits=limits,
         )
+        if bundle is not None:
+            unpacked = OfflineBundle(self, "bundle", machine=machine, bundle=bundle)
+            run_after(unpacked, self.last)
+            self.last = unpacked
         if machine.gpus == 0 or toolkit is None:
             return
         may_reboot = reboot.allowed and driver.mode != "none"

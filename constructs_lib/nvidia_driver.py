@@ -41,17 +41,22 @@ class NvidiaDriver(RemoteStep):
             script="nvidia_driver.sh",
             # Two waits for apt's lock, half a gigabyte of packages, and modules that may be compiled on the node.
             time_limit_seconds=3600 if installs else 120,
-            parameters={
-                **driver_check_parameters(machine, settings),
-                "MODE": settings.mode,
-                "BRANCH": settings.wanted_branch,
-                "OPEN_MODULES": "1" if settings.open_modules else "0",
-                "HOLD": "1" if settings.hold else "0",
-                "CUDA_REPOSITORY": settings.cuda_repository,
-                "CUDA_KEY_SHA256": settings.cuda_key_sha256 or "",
-                "REBOOT_MAY_FOLLOW": "1" if reboot_may_follow else "0",
-            },
+            parameters=driver_parameters(machine, settings, reboot_may_follow=reboot_may_follow),
         )
+
+
+def driver_parameters(machine: Machine, settings: DriverSettings, *, reboot_may_follow: bool) -> Mapping[str, str]:
+    """The variables of `nvidia_driver.sh`."""
+    return {
+        **driver_check_parameters(machine, settings),
+        "MODE": settings.mode,
+        "BRANCH": settings.wanted_branch,
+        "OPEN_MODULES": "1" if settings.open_modules else "0",
+        "HOLD": "1" if settings.hold else "0",
+        "CUDA_REPOSITORY": settings.cuda_repository,
+        "CUDA_KEY_SHA256": settings.cuda_key_sha256 or "",
+        "REBOOT_MAY_FOLLOW": "1" if reboot_may_follow else "0",
+    }
 
 
 def driver_check_parameters(machine: Machine, settings: DriverSettings) -> Mapping[str, str]:

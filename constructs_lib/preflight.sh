@@ -2,6 +2,8 @@
 # Arguments: the operator's time, and the names of the fleet's other nodes in one word list.
 : "${NODE:?}" "${ROLE:?}" "${ARCHITECTURE:?}" "${MINIMUM_FREE_MIB:?}" "${MINIMUM_MEMORY_MIB:?}"
 : "${MAXIMUM_CLOCK_SKEW_SECONDS:?}" "${ETCD:?}" "${GPUS:?}" "${DRIVER_MODE:?}" "${REPORT:?}"
+# Who runs K3s: systemd, or for a proof on a machine without it, a stand-in that lasts as long as the proof.
+: "${SUPERVISOR:=systemd}"
 OPERATOR_TIME=${1:-}
 OTHER_NODES=${2:-}
 # include: shared_findings.sh

@@ -11,6 +11,7 @@ node_findings() {
     look_at_names
     look_at_kernel
     look_at_cgroups
+    look_at_default_route
 }
 
 # os_release KEY: one value of /etc/os-release.
@@ -43,7 +44,7 @@ look_at_system() {
     checked "$(os_release PRETTY_NAME)"
 
     check init
-    [ -d /run/systemd/system ] ||
+    [ "$SUPERVISOR" != systemd ] || [ -d /run/systemd/system ] ||
         finding error "systemd does not run this machine" "/run/systemd/system is missing" \
             "use a machine whose init is systemd"
     checked systemd
@@ -177,4 +178,19 @@ look_at_cgroups() {
         esac
     done
     checked "version $generation"
+}
+
+has_default_route() {
+    awk '$2 == "00000000" {found = 1} END {exit !found}' /proc/net/route ||
+        awk '$1 ~ /^0+$/ && $2 == "00" && $NF != "lo" {found = 1} END {exit !found}' /proc/net/ipv6_route 2>/dev/null
+}
+
+look_at_default_route() {
+    check default-route
+    # A proof's node has no network but its own, and its address is given to it.
+    [ "$SUPERVISOR" != systemd ] || has_default_route ||
+        finding error "the machine has no default route" \
+            "K3s finds its address by it and refuses to start without one, also where nothing is to be reached" \
+            "give it one, if need be to an unused address of its own network: ip route add default via ADDRESS"
+    checked "there is one"
 }

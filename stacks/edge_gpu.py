@@ -16,6 +16,7 @@ from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
 from stacks.fleet import Fleet
 from stacks.fleet_to_constructs import (
+    bundle_file,
     driver_settings,
     k3s_release,
     machines,
@@ -39,12 +40,26 @@ class EdgeGpuStack(TerraformStack):
         fleet: The parsed fleet file.
         identity: The cluster's certificate authorities, tokens and admin certificate.
         edge_folder: Absolute path of the folder for the local state, `.edge/<fleet>`.
+        chart_path: Absolute path of the device plugin's chart. Default None: its repository serves it. A fleet with a
+            bundle needs it, since nobody opens the fleet's addresses then.
+
+    Raises:
+        ValueError: The fleet has a bundle and `chart_path` is None.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, fleet: Fleet, identity: ClusterIdentity, edge_folder: Path
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        fleet: Fleet,
+        identity: ClusterIdentity,
+        edge_folder: Path,
+        chart_path: Path | None = None,
     ) -> None:
         super().__init__(scope, id_)
+        if fleet.bundle is not None and chart_path is None:
+            raise ValueError(f"fleet {fleet.name} has a bundle: pass chart_path, the device plugin's chart out of it")
         add_backend(self, backend=fleet.backend, edge_folder=edge_folder)
 
         cluster = K3sCluster(
@@ -57,6 +72,7 @@ class EdgeGpuStack(TerraformStack):
             reboot=reboot_settings(fleet),
             preflight=preflight_limits(fleet),
             identity=identity,
+            bundle=bundle_file(fleet),
             config=fleet.k3s.config,
             server_config=fleet.k3s.server_config,
             registries=registries(fleet),
@@ -74,6 +90,7 @@ class EdgeGpuStack(TerraformStack):
             "nvidia-device-plugin",
             chart_version=fleet.device_plugin.chart_version,
             chart_repository=fleet.device_plugin.chart_repository,
+            chart_path=chart_path,
             image=fleet.device_plugin.image,
         )
         # Of the agents only what removes them: one that fails to come up must not keep the plugin from the others,

@@ -9,6 +9,7 @@ from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
+from constructs_lib.offline_bundle import BundleFile
 from constructs_lib.preflight import PreflightLimits
 from constructs_lib.reboot import RebootSettings
 from constructs_lib.ssh_host import SshBastion, SshHost
@@ -57,6 +58,11 @@ def k3s_release(fleet: Fleet) -> K3sRelease:
             ImageArchive(url=archive.url, sha256=archive.sha256) for archive in fleet.k3s.image_archives
         ),
     )
+
+
+def bundle_file(fleet: Fleet) -> BundleFile | None:
+    """The fleet's bundle; None when its nodes download."""
+    return BundleFile(path=fleet.bundle.path, sha256=fleet.bundle.sha256) if fleet.bundle is not None else None
 
 
 def registries(fleet: Fleet) -> list[K3sRegistry]:

@@ -11,6 +11,7 @@ from stacks.fleet.images import Images
 from stacks.fleet.load import load_fleet, parse_fleet
 from stacks.fleet.model import (
     Bastion,
+    BundleSettings,
     ContainerToolkit,
     DevicePlugin,
     Fleet,
@@ -25,6 +26,7 @@ from stacks.fleet.problems import FleetError, Problem
 __all__ = [
     "Backend",
     "Bastion",
+    "BundleSettings",
     "ContainerToolkit",
     "DevicePlugin",
     "Fleet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from stacks.fleet.problems import RuleError
@@ -52,6 +53,25 @@ def _host_name(name: str) -> str:
     if len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
         raise RuleError("is neither an IP address nor a host name")
     return name.removesuffix(".")
+
+
+def local_file(value: object) -> object:
+    """The absolute path of a file on the machine that runs Terraform; `~` is the home of whoever runs this.
+
+    Raises:
+        RuleError: A relative path, a URL, or an unknown user after `~`.
+    """
+    if not isinstance(value, str):
+        return value
+    if "://" in value:
+        raise RuleError("is a URL", fix="download it, and write the path of the file")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise RuleError(f"has no home behind it: {error}", fix="write the absolute path") from error
+    if not path.is_absolute():
+        raise RuleError("is a relative path", fix=f"write /…/{value} or ~/{value}")
+    return path
 
 
 def base_url(value: str) -> str:

@@ -28,8 +28,11 @@ def _unchecked_host_keys(fleet: Fleet) -> list[str]:
 def _plain_http(fleet: Fleet) -> list[str]:
     # Files with a pinned checksum lose nothing by plain http; these have none.
     toolkit, backend = fleet.container_toolkit, fleet.backend
-    unprotected = {"device_plugin.chart_repository": fleet.device_plugin.chart_repository}
-    if toolkit.apt_key_sha256 is None:
+    unprotected = {}
+    # With a bundle nobody opens these; whoever made it was warned.
+    if fleet.bundle is None:
+        unprotected["device_plugin.chart_repository"] = fleet.device_plugin.chart_repository
+    if fleet.bundle is None and toolkit.apt_key_sha256 is None:
         unprotected["container_toolkit.apt_key_url"] = toolkit.apt_key_url
     if backend.type == "http":
         unprotected["backend.address"] = backend.address

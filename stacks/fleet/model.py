@@ -28,6 +28,7 @@ from stacks.fleet.rules import (
     K3sVersion,
     KeyFile,
     Labels,
+    LocalFile,
     NodeName,
     PathOnNode,
     Port,
@@ -168,6 +169,15 @@ class DevicePlugin(Section):
     )
 
 
+class BundleSettings(Section):
+    """A bundle with all that nodes install, for sites whose machines reach no mirror; see docs/bundle.md."""
+
+    path: LocalFile = Field(
+        description="The bundle's file, in one piece, on the machine that runs Terraform: it uploads it to each node."
+    )
+    sha256: Sha256 = Field(description="Of the file, as the `.sha256` file beside it says; nodes check it.")
+
+
 class GpuCheckSettings(Section):
     """The job that proves each GPU node works."""
 
@@ -209,6 +219,11 @@ class Fleet(Section):
     reboot: RebootSection = Field(RebootSection(), description="Whether nodes may be rebooted.")
     images: Images | None = Field(
         None, description="Container images, which make the stack `edge-images`. Default: there is no such stack."
+    )
+    bundle: BundleSettings | None = Field(
+        None,
+        description="Nodes install from this file. The addresses above then say what is in it, and nobody opens them. "
+        "Default: nodes download.",
     )
     removal: Removal = Field(Removal(), description="Taking nodes out of the fleet.")
     backend: Backend = Field(LocalBackendSettings(), description="Where the state lies.")

@@ -86,6 +86,11 @@ KeyFile = Annotated[
     BeforeValidator(ssh_keys.private_key_path),
     Rule("an absolute path, or one that begins with ~/", "~/.ssh/id_ed25519"),
 ]
+LocalFile = Annotated[
+    Path,
+    BeforeValidator(addresses.local_file),
+    Rule("an absolute path, or one that begins with ~/", "~/site.bundle"),
+]
 LabelKey = Annotated[
     str,
     AfterValidator(kubernetes_syntax.label_key),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from constructs_lib.k3s_cluster import K3sCluster
+from constructs_lib.k3s_release import ImageArchive
 from constructs_lib.machine import Machine
+from constructs_lib.offline_bundle import BundleFile
 from constructs_lib.testing import assert_contains, resources, synth
-from tests.synth.conftest import HOST_KEY, host, machine
+from tests.synth.conftest import HOST_KEY, RELEASE, host, machine
 
 MakeCluster = Callable[..., K3sCluster]
 
@@ -56,6 +60,40 @@ def test_gpu_steps_come_before_k3s_and_only_on_machines_with_gpus(cluster: MakeC
         if name.startswith(("server-1_machine_driver", "cpu-1_machine_driver", "cpu-1_machine_toolkit"))
     ]
     assert "cpu-1_machine_preflight_run" in names(found["cpu-1_node_k3s_run"]["depends_on"])
+
+
+def test_with_a_bundle_machines_read_their_files_from_it_and_nowhere_else(cluster: MakeCluster) -> None:
+    archive = ImageArchive(url="https://mirror.example.com/images/app.tar", sha256="c" * 64)
+    release = dataclasses.replace(RELEASE, image_archives=(archive,))
+    found = steps(cluster(SERVER, GPU_AGENT, release=release, bundle=BundleFile(path=Path("/b"), sha256="d" * 64)))
+    assert names(found["gpu-1_machine_bundle_run"]["depends_on"]) == {"gpu-1_machine_preflight_run"}
+    assert "gpu-1_machine_bundle_run" in names(found["gpu-1_machine_driver_run"]["depends_on"])
+    assert "server-1_machine_bundle_run" in names(found["server-1_node_k3s_run"]["depends_on"])
+    k3s, toolkit = script_of(found["gpu-1_node_k3s_run"]), script_of(found["gpu-1_machine_toolkit_run"])
+    assert "K3S_URL=file:///var/lib/edge-gpu/bundle/k3s/v1.36.2%2Bk3s1/k3s\n" in k3s
+    assert f"IMAGE_ARCHIVES='{'c' * 64} file:///var/lib/edge-gpu/bundle/images/app.tar'\n" in k3s
+    assert "APT_REPOSITORY=file:///var/lib/edge-gpu/bundle/apt\n" in toolkit
+    for script in (k3s, toolkit):
+        assert not set(re.findall(r"https?://[a-z0-9.]+", script)) - {
+            "https://k3s.io",
+            "https://192.0.2.10",
+            "https://127.0.0.1",
+        }
+
+
+def test_a_bundle_is_uploaded_again_only_when_it_changed(cluster: MakeCluster) -> None:
+    def triggers(path: str, digit: str) -> Any:
+        found = steps(cluster(SERVER, bundle=BundleFile(path=Path(path), sha256=digit * 64)))
+        return {name: body.get("triggers_replace") for name, body in found.items()}
+
+    first, moved, other = triggers("/a", "1"), triggers("/b", "1"), triggers("/a", "2")
+    assert first == moved
+    assert [name for name in first if first[name] != other[name]] == ["server-1_machine_bundle_run"]
+
+
+def test_a_bundle_with_a_relative_path_is_refused(cluster: MakeCluster) -> None:
+    with pytest.raises(ValueError, match=r"the bundle's path must be absolute, got 'site\.bundle'"):
+        cluster(SERVER, bundle=BundleFile(path=Path("site.bundle"), sha256="1" * 64))
 
 
 def test_an_agent_joins_after_the_servers_and_is_removed_before_them(cluster: MakeCluster) -> None:
