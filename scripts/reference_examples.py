@@ -58,6 +58,11 @@ NodeRemoval(
 plugin = NvidiaDevicePlugin(stack, "nvidia-device-plugin", chart_version="0.19.3")
 DeadNodeRelease(stack, "dead-node-release", machines=[machine], servers=[machine], within=[plugin])
 """,
+    "OfflineBundle": """\
+OfflineBundle(
+    stack, "bundle", machine=machine, bundle=BundleFile(path=Path("/edge/site.bundle"), sha256="0123456789abcdef" * 4)
+)
+""",
     "Reboot": """\
 settings = DriverSettings(mode="ubuntu")
 driver = NvidiaDriver(stack, "driver", machine=machine, settings=settings)

@@ -19,8 +19,9 @@ NEEDS_DOCKER = {"ContainerImage", "CudaBaseImage", "GpuCheckImage", "GpuContaine
 
 
 def test_the_committed_pages_are_the_generated_ones() -> None:
-    differing = [shown(path) for path, text in pages().items() if not path.exists() or path.read_text() != text]
-    assert differing == [], "run: make snapshots"
+    for path, text in pages().items():
+        assert path.exists(), f"{shown(path)} is missing; run: make snapshots"
+        assert path.read_text() == text, f"{shown(path)} differs; run: make snapshots"
 
 
 def test_every_construct_has_a_page() -> None:

@@ -89,7 +89,8 @@ def test_the_lock_file_belongs_to_the_pipfile() -> None:
 
 def test_the_library_and_the_pipfile_pin_the_same_cdktf() -> None:
     pipfile = tomllib.loads((ROOT / "Pipfile").read_text())["packages"]
-    library = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    library = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    library = [*library["dependencies"], *library["optional-dependencies"]["cdktf"]]
     pins = dict(re.fullmatch(r"([a-z-]+)(.*)", one).groups() for one in library)  # type: ignore[union-attr]
     for name in ("cdktf", "constructs", *(name for name in pins if name.startswith("cdktf-"))):
         assert pins[name] == pipfile[name], name
