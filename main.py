@@ -50,11 +50,8 @@ def main() -> int:
         output = synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
         if plan_only:
             plan_only.disarm(output)
-    except (ImagesError, CommandError) as error:
+    except (ImagesError, PlanOnlyError, CommandError) as error:
         print(f"{path}: {error}", file=sys.stderr)
-        return 1
-    except PlanOnlyError as error:
-        print(error, file=sys.stderr)
         return 1
     return 0
 

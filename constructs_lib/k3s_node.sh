@@ -209,7 +209,10 @@ not_started() { # not_started PHASE FIX WITH_BINARY
         echo "unit: $(systemctl show "$UNIT" -p ActiveState,SubState,Result,ExecMainStatus,NRestarts | tr '\n' ' ')"
         journalctl -u "$UNIT" -n 50 --no-pager -o cat | cut -c1-400
     } | masked >&2
-    cause="$UNIT, last probe: $seen_last; see its last 50 lines above"
+    # Where K3s ends again and again, its last lines are those of another start: what it ended with is further up.
+    error=$(journalctl -u "$UNIT" -n 3000 --no-pager -o cat | grep -E 'level=fatal|exited: |^Error: ' | tail -n 1 |
+        cut -c1-300 | masked)
+    cause="$UNIT${error:+ said: $error}; last probe: $seen_last; see its last 50 lines above"
     if [ "$restart" -ne 1 ] || [ ! -d "$BEFORE" ]; then fail "$1 within $START_TIMEOUT_SECONDS s" "$cause" "$2"; fi
     if go_back "$3"; then
         rm -rf "$BEFORE" "$K3S.edge-gpu-before"

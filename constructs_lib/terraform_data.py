@@ -48,7 +48,8 @@ class TerraformData(TerraformResource):
             id_,
             terraform_resource_type="terraform_data",
             connection=connection,
-            provisioners=list(provisioners),
+            # An empty list would be a block without a kind, which Terraform refuses.
+            provisioners=list(provisioners) or None,
             lifecycle=lifecycle,
         )
         self.add_override("triggers_replace", _plain(triggers_replace))

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.plan_steps import PHASES, Restart, Step, is_login_only, loss_of, reasons, restart_of, step_of
+from scripts.plan_steps import (
+    K3S_STEP,
+    PHASES,
+    REBOOT_STEP,
+    Restart,
+    Step,
+    is_login_only,
+    loss_of,
+    reasons,
+    restart_of,
+    step_of,
+)
 from scripts.plan_values import differences
 from stacks.plan_only import GUARD
 
@@ -133,6 +144,12 @@ def read_changes(plan: Mapping[str, Any], *, nodes: Mapping[str, str], refreshed
             changes.unread.append(f"output {name}")
         else:
             changes.outputs.append(name)
+    new = {one.step.node for one in changes.steps if one.step.step == K3S_STEP and one.action == "add"}
+    changes.steps = [replace(one, restart="no") if one.step.node in new else one for one in changes.steps]
+    # What is forgotten of a machine that K3s is taken off needs no second line.
+    cleaned = {one.step.node for one in changes.steps if one.step.at_destroy and one.runs}
+    forgotten = {one.address for one in changes.steps if not one.runs and one.step.node in cleaned}
+    changes.losses = [loss for loss in changes.losses if loss.address not in forgotten]
     planned = {change["address"] for change in known if tuple(change["change"]["actions"]) in ACTIONS}
     for drift in plan.get("resource_drift", []):
         if drift["address"] in planned:
@@ -151,7 +168,11 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
         return
     before, after = (_mapping(change["change"].get(side)) for side in ("before", "after"))
     why = change.get("action_reason")
-    step = step_of(type_, change["name"], after or before, nodes=nodes)
+    if not refreshed and type_ == "terraform_data" and action == "change" and is_login_only(before, after):
+        # A runner that plans without secrets has no SSH key, so its path says nothing of a deploy's.
+        changes.unread.append("SSH key path")
+        return
+    step = step_of(type_, change["name"], after or before, nodes=nodes, index=change.get("index"))
     if step is None:
         attributes = _attributes(change["change"], before, after) if action in ("change", "replace") else ()
         changes.objects.append(ObjectChange(address=address, action=action, why=attributes))
@@ -159,10 +180,6 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
             changes.losses.append(Loss(address=address, what=f"{address} is destroyed"))
         elif action == "replace" and not type_.startswith(_RUN_AGAIN):
             changes.losses.append(Loss(address=address, what=f"{address} is destroyed and made anew"))
-        return
-    if not refreshed and action == "change" and is_login_only(step, before, after):
-        # A runner that plans without secrets has no SSH key, so its path says nothing of a deploy's.
-        changes.unread.append(f"SSH key path of {step.node}")
         return
     found = reasons(before, after, why=why) if action == "replace" else {}
     said = tuple(found.values())
@@ -183,13 +200,18 @@ def _sort(change: Mapping[str, Any], *, changes: Changes, nodes: Mapping[str, st
             action=action,
             runs=_runs(step, action=action, why=why),
             why=said,
-            restart=restart_of(step, found) if action == "replace" else "no",
+            restart=restart_of(step, found) if _runs_where_k3s_runs(step, action) else "no",
         )
     )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _runs_where_k3s_runs(step: Step, action: str) -> bool:
+    """A step that is new may be its machine's first, but for a reboot, which may be allowed at any time."""
+    return action == "replace" or (action == "add" and step.step == REBOOT_STEP)
 
 
 def _runs(step: Step, *, action: str, why: str | None) -> bool:

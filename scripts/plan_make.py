@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from scripts.errors import CommandError
 from scripts.plan_errors import failure, unknown_stack
 from scripts.plan_file import SavedPlan, read_plan, run_terraform
 from scripts.process import run_shown
-from stacks.plan_only import VARIABLE, PlanOnly
+from stacks.plan_only import TOKEN_IDS, VARIABLE, PlanOnly
 
 LIMIT_SECONDS = 600.0
 OUTPUT = ROOT / "cdktf.out"
@@ -97,6 +98,9 @@ def plan_in(folder: Path, stack: str, *, fleet: Path) -> Planned:
     progress = Progress(stream=sys.stdout, live=False)
     progress.note("...   read the last state")
     compared_with = _copy_state(planning, stack, env=env)
+    if _take_over_token_ids(planning, stack):
+        shutil.rmtree(output)
+        synth_without_access(folder, fleet=fleet)
     progress.note(f"ok    read the last state: {compared_with}")
     directory = output / "stacks" / stack
     run_terraform(["init", "-input=false", "-no-color", "-reconfigure"], cwd=directory, env=env, limit=LIMIT_SECONDS)
@@ -119,6 +123,7 @@ def synth_without_access(folder: Path, *, fleet: Path) -> Path:
     Raises:
         CommandError: the app refused; with its message.
     """
+    # The second time it is there.
     ClusterIdentity.create(
         directory=PlanOnly(folder).identity.directory,
         cluster_name="plan-only",
@@ -148,6 +153,23 @@ def _copy_state(planning: PlanOnly, stack: str, *, env: Mapping[str, str]) -> st
     copy.write_text(state)
     count = sum(len(one["instances"]) for one in found["resources"] if one["mode"] == "managed")
     return f"the last state of the {kind} backend (serial {found['serial']}, {count} resources)"
+
+
+def _take_over_token_ids(planning: PlanOnly, stack: str) -> bool:
+    """Have the next synthesis take what the state says of the tokens; whether it says anything."""
+    copy = planning.state(stack)
+    if not copy.is_file():
+        return False
+    steps = [
+        instance["attributes"].get("input") or {}
+        for one in json.loads(copy.read_text())["resources"]
+        if one["type"] == "terraform_data"
+        for instance in one["instances"]
+    ]
+    values = [step["value"] for step in steps if isinstance(step.get("value"), dict)]
+    ids = {value["ROLE"]: value["TOKEN_ID"] for value in values if value.get("TOKEN_ID") and value.get("ROLE")}
+    (planning.folder / TOKEN_IDS).write_text(json.dumps(ids))
+    return bool(ids)
 
 
 def _cdktf(arguments: list[str], *, env: Mapping[str, str], stack: str | None = None) -> None:

@@ -6,6 +6,7 @@ destroyed, and `k3s_node.sh` restarts K3s when its binary, unit, configuration o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ Restart = Literal["no", "possible", "yes"]
 
 K3S_STEP = "k3s"
 UNINSTALL_STEP = "uninstall"
+REBOOT_STEP = "reboot"
 PHASES = {
     "preflight": "preflight",
-    "driver": "driver check",
+    "driver": "driver",
+    REBOOT_STEP: "reboot if the driver needs one",
+    "rebooted": "check after a reboot",
     "toolkit": "container toolkit",
     K3S_STEP: "K3s",
     UNINSTALL_STEP: "uninstall",
@@ -29,7 +33,7 @@ PHASES = {
 """Steps in the order in which they run, with what they are called here."""
 
 # Parameters of k3s_node.sh. What is in neither set may restart K3s.
-_RESTARTING = {"ROLE", "K3S_VERSION", "K3S_SHA256", "CONFIG"}
+_RESTARTING = {"ROLE", "K3S_VERSION", "K3S_SHA256", "CONFIG", "REGISTRIES", "TOKEN_ID"}
 _HARMLESS = {"K3S_URL", "IMAGE_ARCHIVES", "START_TIMEOUT_SECONDS", "GPUS"}
 
 FOLLOWS = "what it waits for runs again"
@@ -60,7 +64,9 @@ class Step:
         return PHASES.get(self.step, self.step)
 
 
-def step_of(type_: str, name: str, values: Mapping[str, Any], *, nodes: Mapping[str, str]) -> Step | None:
+def step_of(
+    type_: str, name: str, values: Mapping[str, Any], *, nodes: Mapping[str, str], index: str | int | None = None
+) -> Step | None:
     """Which step a resource is; None when it is none.
 
     Args:
@@ -68,6 +74,7 @@ def step_of(type_: str, name: str, values: Mapping[str, Any], *, nodes: Mapping[
         name: resource name.
         values: its values, after the change or, for one that goes, before.
         nodes: role by node name, as the fleet file has them.
+        index: of an instance, where the resource has several.
     """
     parts = re.sub(r"_[0-9A-F]{8}$", "", name).split("_")
     if type_.startswith("kubernetes_job"):
@@ -79,6 +86,11 @@ def step_of(type_: str, name: str, values: Mapping[str, Any], *, nodes: Mapping[
         )
     if type_ != "terraform_data" or parts[-1] not in ("run", "on-destroy"):
         return None
+    if isinstance(index, str):
+        # NodeRemoval's, with an instance for each machine.
+        machine = values.get("triggers_replace")
+        role = machine.get("role") if isinstance(machine, dict) else None
+        return Step(node=index, step=UNINSTALL_STEP, at_destroy=True, role=role or nodes.get(index))
     remembered = values.get("input")
     remembered = remembered if isinstance(remembered, dict) else {}
     step = remembered.get("STEP")
@@ -136,6 +148,8 @@ def restart_of(step: Step, changed: Mapping[str, str]) -> Restart:
         step: the step.
         changed: what reasons() found.
     """
+    if step.step == REBOOT_STEP:
+        return "possible"
     if step.step != K3S_STEP or step.at_destroy:
         return "no"
     if _RESTARTING & set(changed):
@@ -143,12 +157,23 @@ def restart_of(step: Step, changed: Mapping[str, str]) -> Restart:
     return "no" if set(changed) <= _HARMLESS else "possible"
 
 
-def is_login_only(step: Step, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether nothing of a step changes but where this machine has its SSH key, which differs between operators."""
+def is_login_only(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether nothing changes but where this machine has its SSH key, which differs between operators."""
     old, new = before.get("input"), after.get("input")
-    if not step.at_destroy or not isinstance(old, dict) or not isinstance(new, dict):
-        return False
-    return set(differences(old, new)) == {"private_key_path"}
+    return old != new and _without_key_path(old) == _without_key_path(new)
+
+
+def _without_key_path(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            return _without_key_path(json.loads(value))
+        except ValueError:
+            return value
+    if isinstance(value, list):
+        return [_without_key_path(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_key_path(item) for key, item in value.items() if key != "private_key_path"}
+    return value
 
 
 def loss_of(step: Step, *, action: str, why: str | None, address: str) -> str | None:
@@ -168,12 +193,10 @@ def loss_of(step: Step, *, action: str, why: str | None, address: str) -> str | 
             return f"K3s and its data are taken off {where}, then K3s is installed anew"
         return f"{step.phase} runs on {where}, then the step is made anew"
     if why and why.startswith("delete_because_no_"):
-        if step.at_destroy:
-            # Terraform runs no destroy provisioner that the configuration no longer has.
-            left = "K3s goes on running there" if step.step == UNINSTALL_STEP else "nothing is cleaned up there"
-            return f"{where} leaves the fleet file and is forgotten: nothing runs on it, {left}"
-        return f"{step.phase} of {step.node} is forgotten; nothing runs on the machine"
+        # Terraform runs no destroy provisioner that the configuration no longer has.
+        what = "nothing is cleaned up there" if step.at_destroy else "nothing runs on the machine"
+        return f"{step.phase} of {where} is forgotten; {what}"
     if step.at_destroy:
         what = "K3s and its data are taken off" if step.step == UNINSTALL_STEP else f"{step.phase} runs on"
         return f"{what} {where}"
-    return f"{step.phase} of {step.node} is forgotten; nothing runs on the machine"
+    return f"{step.phase} of {where} is forgotten; nothing runs on the machine"

@@ -18,18 +18,30 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from constructs_lib.cluster_identity import ClusterIdentity
 
 VARIABLE = "EDGE_GPU_PLAN_ONLY"
 GUARD_NAME = "plan-only"
 GUARD = f"terraform_data.{GUARD_NAME}"
+TOKEN_IDS = "token-ids.json"
+"""In the run's folder: the token ids of the last state, by role."""
+
 REFUSAL = "this was planned without the secrets of the fleet, to be read only; deploy with make deploy"
 
 
 class PlanOnlyError(Exception):
     """The synthesized stacks cannot be made harmless; the message says which, why and what to do."""
+
+
+class _ThrowAwayIdentity(ClusterIdentity):
+    """An identity that says of its tokens what the last state says: a later rotation is not known here."""
+
+    def token_id(self, *, role: Literal["server", "agent"]) -> str:
+        known = self.directory.parent / TOKEN_IDS
+        ids: dict[str, str] = json.loads(known.read_text()) if known.is_file() else {}
+        return ids.get(role) or super().token_id(role=role)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ class PlanOnly:
     @property
     def identity(self) -> ClusterIdentity:
         """The throw-away identity. `edge-gpu diff` makes it; no node has ever seen it."""
-        return ClusterIdentity(self.folder / "identity")
+        return _ThrowAwayIdentity(self.folder / "identity")
 
     def state(self, stack: str) -> Path:
         """Where the copy of a stack's state lies."""

@@ -287,6 +287,7 @@ def test_a_changed_gpu_container_starts_before_the_old_one_goes_so_they_have_two
         assert block["lifecycle"] == generation["lifecycle"] == {"create_before_destroy": True}
         assert block["name"] == f"shell-${{substr(terraform_data.{address}.id, 0, 8)}}"
         assert generation["triggers_replace"]["image"] == block["image"]
+        assert "provisioner" not in generation, "an empty one is no Terraform"
         generations.append(generation["triggers_replace"])
     assert generations[0] == generations[1]
     assert generations[0] != generations[2]

@@ -162,7 +162,8 @@ def test_gpus_where_there_were_none_bring_driver_check_toolkit_and_a_restart(
 ) -> None:
     equipped = [*MACHINES[:2], replace(MACHINES[2], gpus=1)]
     changes = changes_between(configuration(MACHINES, identity=identity), configuration(equipped, identity=identity))
-    assert runs(changes) == {("worker-1", "driver"), ("worker-1", "toolkit"), ("worker-1", "k3s")}
+    # Preflight looks at more on a machine with GPUs.
+    assert runs(changes) == {("worker-1", step) for step in ("preflight", "driver", "toolkit", "k3s")}
     assert restarts(changes) == {"worker-1": "yes"}
 
 
@@ -185,8 +186,6 @@ def test_a_state_that_does_not_tell_its_steps_is_read_by_the_names(
     for block in steps(old, "_run_"):
         del block["input"]
         block["triggers_replace"]["script_sha256"] = "0000"
-    for block in steps(old, "_on-destroy_"):
-        del block["input"]["STEP"], block["input"]["NODE"]
     changes = changes_between(old, configuration(MACHINES[:2], identity=identity))
     assert restarts(changes) == {"server-1": "possible", "gpu-1": "possible"}
     assert {one.node for one in changes.losses} == {"worker-1"}
@@ -214,13 +213,14 @@ def test_another_host_key_takes_k3s_off_and_is_refused(changes_between: Plan, id
     assert refusals(changes, allow_destroy=True, allow_server_restart=True) == ()
 
 
-def test_a_machine_that_leaves_the_file_is_forgotten_and_one_that_is_destroyed_is_cleaned(
+def test_k3s_is_taken_off_a_machine_that_leaves_the_file_as_off_all_when_all_is_destroyed(
     changes_between: Plan, identity: ClusterIdentity
 ) -> None:
     whole = configuration(MACHINES, identity=identity)
     left = changes_between(whole, configuration(MACHINES[:2], identity=identity))
-    assert runs(left) == set()
-    assert any("K3s goes on running there" in loss.what for loss in left.losses)
+    assert runs(left) == {("worker-1", "uninstall")}
+    assert [loss.what for loss in left.losses] == ["K3s and its data are taken off worker-1 (192.0.2.3)"]
+    assert left.server_restarts == []
     gone = changes_between(whole, whole, "-destroy")
     assert {(name, "uninstall") for name in ROLES} <= runs(gone)
     assert "K3s and its data are taken off worker-1 (192.0.2.3)" in [loss.what for loss in gone.losses]
@@ -232,7 +232,7 @@ def test_a_renamed_construct_that_is_moved_is_told_from_one_that_is_made_anew(
     old = configuration(MACHINES, identity=identity)
     new = configuration(MACHINES, identity=identity)
     blocks = new["resource"]["terraform_data"]
-    (name,) = [one for one in blocks if "worker-1_preflight" in one]
+    (name,) = [one for one in blocks if "worker-1" in one and "preflight" in one]
     blocks["renamed_worker-1_preflight_run_00000000"] = blocks.pop(name)
     for block in blocks.values():
         block["depends_on"] = [one for one in block.get("depends_on", []) if name not in one]
@@ -243,6 +243,20 @@ def test_a_renamed_construct_that_is_moved_is_told_from_one_that_is_made_anew(
     assert kept.counts == {"add": 0, "change": 0, "replace": 0, "destroy": 0}
     assert kept.moved == {moved["from"]: moved["to"]}
     assert Verdict(fleet="f", stack="s", changes=kept).exit_code == 2
+
+
+def test_a_cleaning_step_that_leaves_the_configuration_is_said_not_to_run(
+    changes_between: Plan, identity: ClusterIdentity
+) -> None:
+    new = configuration(MACHINES, identity=identity)
+    old = configuration(MACHINES, identity=identity)
+    step = {"triggers_replace": {"address": "192.0.2.3"}, "input": {"STEP": "image-removal-x", "NODE": "worker-1"}}
+    old["resource"]["terraform_data"]["images_worker-1_image-removal-x_on-destroy_00000000"] = step
+    changes = changes_between(old, new)
+    assert [loss.what for loss in changes.losses] == [
+        "image-removal-x of worker-1 (192.0.2.3) is forgotten; nothing is cleaned up there"
+    ]
+    assert runs(changes) == set()
 
 
 def everything_written(saved: Any, changes: Changes) -> str:
@@ -281,3 +295,14 @@ def test_no_sensitive_value_is_in_anything_that_is_written(terraform: Callable[.
     written = everything_written(saved, changes)
     assert "gpu-1" in written
     assert "canary" not in written
+
+
+def test_a_reboot_that_may_follow_a_driver_may_restart_k3s_but_not_on_a_new_machine(
+    changes_between: Plan, identity: ClusterIdentity
+) -> None:
+    old = configuration(MACHINES, identity=identity)
+    new = configuration(MACHINES, identity=identity)
+    step = {"triggers_replace": {"address": "192.0.2.2"}, "input": {"STEP": "reboot", "NODE": "gpu-1", "SCRIPT": "x 1"}}
+    new["resource"]["terraform_data"]["cluster_gpu-1_reboot_reboot_run_00000000"] = step
+    assert restarts(changes_between(old, new)) == {"gpu-1": "possible"}
+    assert restarts(changes_between({"output": {"nothing": {"value": ""}}}, new)) == {}

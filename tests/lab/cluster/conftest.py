@@ -59,7 +59,7 @@ class ClusterLab:
         """Write the fleet file."""
         data: FleetData = yaml.safe_load(LAB_FLEET.read_text())
         data["name"] = NAME
-        data["k3s"] |= {"artifact_url": self.releases, "start_timeout_seconds": 120}
+        data["k3s"] |= {"artifact_url": self.releases, "start_timeout_seconds": 300}
         if change is not None:
             change(data)
         data["k3s"]["sha256"] = {"amd64": self.sha256[data["k3s"]["version"]]}

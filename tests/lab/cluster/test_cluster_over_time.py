@@ -44,7 +44,7 @@ def test_an_option_that_k3s_refuses_is_taken_back_and_the_node_is_ready_again(la
     said = told(failed)
     assert f"ERROR node={SERVER} step=k3s:" in said
     assert "what ran before is back, and the node is Ready with it" in said
-    assert "unknown flag: --no-such-option" in said, "the journal's last lines tell why"
+    assert "unknown flag: --no-such-option" in said, "what K3s ended with tells why"
     assert "phase: " in said
     assert on_node(SERVER, "cat", "/etc/rancher/k3s/config.yaml") == config
     assert nodes_of(SERVER).keys() == set(lab.node_names())

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scripts.checkout import LAB_FLEET, NODE_MODULES, ROOT, TERRAFORM_DATA, VENV
+from scripts.checkout import LAB_FLEET, NODE_MODULES, ROOT, VENV
 from scripts.environment import command_environment, project_variables
 from stacks.fleet import Fleet, load_fleet
 
@@ -140,7 +140,8 @@ def fleet_file(lab_fleet: Fleet, tmp_path: Path) -> Iterator[Callable[..., Path]
 
     yield write
     for path in written:
-        shutil.rmtree(TERRAFORM_DATA / path.stem, ignore_errors=True)
+        for remembered in (ROOT / "cdktf.out" / "stacks").glob(f"*/.terraform-{path.stem}"):
+            shutil.rmtree(remembered)
         shutil.rmtree(ROOT / "build" / "plan" / path.stem, ignore_errors=True)
 
 

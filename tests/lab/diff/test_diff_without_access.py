@@ -60,7 +60,7 @@ def test_another_home_folder_is_no_change(
     state.write_text(last_state.read_text().replace(key, "/home/ada/.ssh/id_edge"))
     found = offline(fleet=fleet_file((key, "~/.ssh/id_edge")), state=state)
     assert found.code == 0, found.output
-    assert f"SSH key path of {lab_fleet.nodes[0].name}" in found.json["not_refreshed"]
+    assert "SSH key path" in found.json["not_refreshed"]
 
 
 def test_another_k3s_version_restarts_every_node_and_needs_a_label(
@@ -99,12 +99,10 @@ def test_a_node_that_leaves_is_called_out_and_another_permission_does_not_help(
     last = text[text.index("- name: gpu-2") : text.index("k3s:\n")]
     found = offline("--allow-server-restart", fleet=fleet_file((last, "")))
     assert found.code == 1, found.output
-    gone = [one["what"] for one in found.json["destroys"] if one["node"] == "gpu-2"]
     address = lab_fleet.nodes[-1].address
-    assert (
-        f"gpu-2 ({address}) leaves the fleet file and is forgotten: nothing runs on it, K3s goes on running there"
-        in gone
-    )
+    assert [one["what"] for one in found.json["destroys"] if one["node"] == "gpu-2"] == [
+        f"K3s and its data are taken off gpu-2 ({address})"
+    ]
     assert "[!CAUTION]" in found.markdown
     allowed = offline("--allow-destroy", fleet=fleet_file((last, "")))
     assert allowed.code == 2, allowed.output

@@ -32,6 +32,9 @@ CABLE = "eg-images"
 GATEWAY = "172.30.255.1"
 """This machine, as the engine and its containers reach it."""
 
+REGISTRY = f"{GATEWAY}:5000"
+"""Where the engine pulls over plain http: BuildKit takes no whole network for that, as the engine itself does."""
+
 _BRIDGE, _BRIDGE_ADDRESS, _BRIDGE_END = "containers", "172.30.255.2", "eg-bridge"
 # None of the two above.
 _CONTAINER_ADDRESSES = "172.30.255.128/25"
@@ -100,7 +103,7 @@ def _running(folder: Path, *, host: str, runtime: Path) -> Iterator[Engine]:
                 "nsenter", f"--net=/run/netns/{NAMESPACE}",
                 "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid",
                 "--host", host, "--bridge", _BRIDGE, "--fixed-cidr", _CONTAINER_ADDRESSES,
-                "--iptables=false", "--ip-masq=false", "--ip-forward=false", "--insecure-registry", f"{GATEWAY}/32",
+                "--iptables=false", "--ip-masq=false", "--ip-forward=false", "--insecure-registry", REGISTRY,
                 "--add-runtime", f"nvidia={runtime}",
             ],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,

@@ -16,18 +16,15 @@ from lab.cache import build_once, content_key
 
 
 @contextmanager
-def local_registry(folder: Path, *, host: str) -> Iterator[str]:
+def local_registry(folder: Path, *, address: str) -> Iterator[str]:
     """Serve an empty registry over plain http while the block runs; its `host:port`.
 
     Args:
         folder: an empty folder for its content.
-        host: an address of this machine.
+        address: `host:port` of this machine, free.
     """
     program = _program()
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = probe.getsockname()[1]
-    address = f"{host}:{port}"
+    host, _, port = address.partition(":")
     settings = folder / "config.yml"
     settings.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}'}}\n"
@@ -40,7 +37,7 @@ def local_registry(folder: Path, *, host: str) -> Iterator[str]:
         deadline = time.monotonic() + 20
         while True:
             with socket.socket() as probe:
-                if probe.connect_ex((host, port)) == 0:
+                if probe.connect_ex((host, int(port))) == 0:
                     break
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"no registry at {address}: {log.read_text()}")

@@ -22,7 +22,7 @@ from stacks.edge_images import EdgeImagesStack
 from stacks.fleet import Images, LocalBackendSettings
 from stacks.lock_bases import main as lock_bases
 from tests.lab.images import bases
-from tests.lab.images.engine import GATEWAY, Engine
+from tests.lab.images.engine import REGISTRY, Engine
 from tests.lab.images.mirror import IMAGES, Mirror
 from tests.lab.images.registry import local_registry
 from tests.lab.images.terraform import Project
@@ -70,7 +70,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(engine: Engine, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("registry")
-    with local_registry(folder, host=GATEWAY) as registry:
+    with local_registry(folder, address=REGISTRY) as registry:
         images = tmp_path_factory.mktemp("site") / "images"
         shutil.copytree(IMAGES, images)
         lock = images / "bases.lock.toml"
