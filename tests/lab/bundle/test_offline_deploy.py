@@ -146,10 +146,10 @@ def test_a_bundle_that_changed_since_the_plan_is_refused_on_the_node_and_leaves_
     settings = load_fleet(offline_fleet).bundle
     assert settings is not None
     sha256 = settings.sha256
-    wrong.write_text(offline_fleet.read_text().replace(sha256, "1" * 63 + "2"))
+    wrong.write_text(offline_fleet.read_text().replace(sha256, "a" * 63 + "b"))
     refused = edge_gpu("deploy", fleet=wrong)
     assert refused.code == 1
-    assert f"the uploaded bundle has the wrong sha256: expected {'1' * 63}2, seen {sha256}" in refused.output
+    assert f"the uploaded bundle has the wrong sha256: expected {'a' * 63}b, seen {sha256}" in refused.output
     for node in fleet.nodes:
         files = "/var/lib/edge-gpu/bundle.edge-gpu-new /home/edge/.edge-gpu/bundle.tar"
         assert on_node(node.name, "sh", "-c", f"ls -d {files} 2>/dev/null || true") == ""
