@@ -128,8 +128,6 @@ def test_the_mirror_brings_the_same_and_restarts_nothing(fleet: Fleet) -> None:
     assert online.code == 0, online.output
     assert {node.name: what_is_installed(node.name, fleet) for node in fleet.nodes} == offline
     assert [main_pid(node.name) for node in fleet.nodes] == before
-    for node in fleet.nodes:
-        assert on_node(node.name, "sh", "-c", "ls /var/lib/edge-gpu 2>/dev/null || true") == "", "its bundle is gone"
 
 
 def test_a_bundle_for_other_versions_is_refused_before_anything_is_planned(offline_fleet: Path, fleet: Fleet) -> None:
@@ -148,12 +146,19 @@ def test_a_bundle_that_changed_since_the_plan_is_refused_on_the_node_and_leaves_
     settings = load_fleet(offline_fleet).bundle
     assert settings is not None
     sha256 = settings.sha256
-    wrong.write_text(offline_fleet.read_text().replace(sha256, "1" * 63 + "2"))
+    wrong.write_text(offline_fleet.read_text().replace(sha256, "a" * 63 + "b"))
     refused = edge_gpu("deploy", fleet=wrong)
     assert refused.code == 1
-    assert f"the uploaded bundle has the wrong sha256: expected {'1' * 63}2, seen {sha256}" in refused.output
+    assert f"the uploaded bundle has the wrong sha256: expected {'a' * 63}b, seen {sha256}" in refused.output
     for node in fleet.nodes:
-        left = on_node(
-            node.name, "sh", "-c", "ls -d /var/lib/edge-gpu/* /home/edge/.edge-gpu/bundle.tar 2>/dev/null || true"
-        )
-        assert left == ""
+        files = "/var/lib/edge-gpu/bundle.edge-gpu-new /home/edge/.edge-gpu/bundle.tar"
+        assert on_node(node.name, "sh", "-c", f"ls -d {files} 2>/dev/null || true") == ""
+
+
+def test_destroy_takes_the_bundle_off_the_nodes(offline_fleet: Path, fleet: Fleet) -> None:
+    deployed = edge_gpu("deploy", fleet=offline_fleet)
+    assert deployed.code == 0, deployed.output
+    gone = edge_gpu("destroy", fleet=offline_fleet)
+    assert gone.code == 0, gone.output
+    for node in fleet.nodes:
+        assert on_node(node.name, "sh", "-c", "ls -d /var/lib/edge-gpu 2>/dev/null || true") == ""
