@@ -1,4 +1,4 @@
-"""One file with all that a fleet's nodes install: `python -m scripts.bundle create|verify|unpack`."""
+"""One file with all that a fleet's nodes install: `edge-gpu bundle create|verify|unpack`."""
 
 from __future__ import annotations
 

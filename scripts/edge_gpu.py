@@ -1,4 +1,4 @@
-"""The stack's commands, as `make` and `scripts/edge-gpu` run them: deploy, diff, destroy."""
+"""The project's commands, as `make` and `scripts/edge-gpu` run them: deploy, diff, destroy, and `scripts.bundle`'s."""
 
 from __future__ import annotations
 
@@ -35,7 +35,14 @@ _IDENTITY_LIMIT_SECONDS = 60.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command on a fleet. Exit code 0, or 1 after a message that tells the cause; diff's own: see plan_diff."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["bundle"]:
+        # Its steps come from the constructs, which start Node.js: the project's own.
+        os.environ["PATH"] = command_environment(fleet=chosen_fleet())["PATH"]
+        from scripts import bundle
+
+        return bundle.main(words[1:])
+    options = _parser().parse_args(words)
     fleet = chosen_fleet() if options.fleet is None else options.fleet.absolute()
     try:
         if options.command == "diff":
@@ -70,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--fleet", type=Path, metavar="FILE", help="fleet file (default: $FLEET, else the lab's)")
         if name == "diff":
             add_arguments(command)
+    commands.add_parser("bundle", help="one file with all that the fleet's nodes install: create, verify, unpack")
     return parser
 
 

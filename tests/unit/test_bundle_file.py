@@ -20,6 +20,7 @@ from scripts.bundle_file import (
     verify_bundle,
     write_bundle,
 )
+from scripts.checkout import ROOT
 from scripts.errors import CommandError
 
 FILES: dict[str, Path | bytes] = {
@@ -182,3 +183,12 @@ def test_one_file_can_be_taken_out_and_only_unchanged(bundle: Path, tmp_path: Pa
     with pytest.raises(CommandError, match="architecture is missing or was changed"):
         unpack_file(bundle, path="architecture", sha256="0" * 64, target=tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_edge_gpu_bundle_is_the_same_command() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "edge-gpu", "bundle", "verify", "/nowhere.bundle"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: /nowhere.bundle does not exist"), done.stderr
