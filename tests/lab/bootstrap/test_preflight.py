@@ -59,8 +59,8 @@ def test_good_nodes_pass_every_check() -> None:
     looked = preflight()
     assert looked.code == 0, looked.output
     assert "3 nodes: 0 errors, 0 warnings" in looked.output
-    assert len(report("server-1")["checks"]) == 16
-    assert len(report("gpu-1")["checks"]) == 21, "GPU nodes are looked at closer"
+    assert len(report("server-1")["checks"]) == 17
+    assert len(report("gpu-1")["checks"]) == 22, "GPU nodes are looked at closer"
 
 
 @pytest.fixture(scope="module")
