@@ -65,6 +65,10 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, ch
     EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
+    if os.environ.get("SYNTH_HCL_OUTPUT") == "true":  # `cdktf synth --hcl`
+        from constructs_lib.hcl_export import prepare_for_hcl
+
+        prepare_for_hcl(app)
     app.synth()
     return Path(app.outdir)
 

@@ -60,6 +60,5 @@ class DestroyStep(Step):
                 ),
             ],
         )
-        # The bindings' remote-exec and file provisioners have no `when` (terraform-cdk issue 3502).
-        for index, kind in enumerate(("remote-exec", "file", "remote-exec")):
-            self.resource.add_override(f"provisioner.{index}.{kind}.when", "destroy")
+        for index in range(len(self.resource.provisioner_structs)):
+            self.resource.set_in_provisioner(index, "when", "destroy")

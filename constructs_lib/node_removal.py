@@ -73,7 +73,7 @@ class NodeRemoval(Construct):
             ],
         )
         keep_quiet(self.resource)
-        self.resource.add_override("for_each", {machine.name: _instance(machine, servers) for machine in machines})
+        self.resource.set_argument("for_each", {machine.name: _instance(machine, servers) for machine in machines})
 
 
 def on_destroy(*, module: str, options: Mapping[str, object], target: str) -> LocalExecProvisioner:
@@ -95,7 +95,7 @@ def on_destroy(*, module: str, options: Mapping[str, object], target: str) -> Lo
 
 def keep_quiet(resource: TerraformData) -> None:
     """Have Terraform not print the program's whole command line; the bindings' local-exec has no `quiet`."""
-    resource.add_override("provisioner.0.local-exec.quiet", True)
+    resource.set_in_provisioner(0, "quiet", True)
 
 
 def _instance(machine: Machine, servers: Sequence[Machine]) -> dict[str, object]:

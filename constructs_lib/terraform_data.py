@@ -30,6 +30,11 @@ class TerraformData(TerraformResource):
         connection: How its provisioners log in.
         provisioners: What runs, in order.
         lifecycle: Default none.
+
+    Attributes:
+        provisioner_structs: The provisioners as given.
+        arguments: What `set_argument` gave, `triggers_replace` and `input` among it.
+        provisioner_settings: What `set_in_provisioner` added: index, argument, value.
     """
 
     def __init__(
@@ -52,9 +57,33 @@ class TerraformData(TerraformResource):
             provisioners=list(provisioners) or None,
             lifecycle=lifecycle,
         )
-        self.add_override("triggers_replace", _plain(triggers_replace))
+        self.provisioner_structs = tuple(provisioners)
+        self.provisioner_settings: list[tuple[int, str, object]] = []
+        self.arguments: dict[str, object] = {}
+        self.set_argument("triggers_replace", _plain(triggers_replace))
         if input is not None:
-            self.add_override("input", _plain(input))
+            self.set_argument("input", _plain(input))
+
+    def set_argument(self, argument: str, value: object) -> None:
+        """Give the resource an argument.
+
+        Args:
+            argument: Terraform's name, for example `for_each`.
+            value: Its value.
+        """
+        self.arguments[argument] = value
+        self.add_override(argument, value)
+
+    def set_in_provisioner(self, index: int, argument: str, value: object) -> None:
+        """Give a provisioner an argument that its struct does not have (terraform-cdk issue 3502).
+
+        Args:
+            index: Which, from 0.
+            argument: Terraform's name, for example `when`.
+            value: Its value.
+        """
+        self.provisioner_settings.append((index, argument, value))
+        self.add_override(f"provisioner.{index}.{self.provisioner_structs[index].type}.{argument}", value)
 
 
 class Step(Construct):

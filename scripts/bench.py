@@ -22,6 +22,7 @@ from typing import Any
 from lab.artifacts.command import BuildError, run_command
 from lab.cache import CacheError
 from scripts.bench_figures import TARGETS, Figure, as_text, phases, slowest_steps
+from scripts.bench_sizes import measure_sizes
 from scripts.cdktf_output import without_frame
 from scripts.checkout import BUILD, LAB_FLEET, ROOT, VENV, chosen_fleet, shown
 from scripts.edge_gpu import lab_up, make_identity, run_cdktf
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--runs {options.runs}: at least 1")
     try:
         figures = (
-            [measure_synth(fleet=chosen_fleet(), runs=options.runs)]
+            [measure_synth(fleet=chosen_fleet(), runs=options.runs), sizes_figure()]
             if options.synth_only
             else _measure_all(runs=options.runs)
         )
@@ -76,6 +77,12 @@ def measure_synth(*, fleet: Path, runs: int) -> Figure:
     )
 
 
+def sizes_figure() -> Figure:
+    """Synth of fleets of 1 to 1,000 nodes; the largest counts."""
+    measured = measure_sizes()
+    return Figure(name="synth_1000", value=measured[-1].seconds, detail="; ".join(str(synth) for synth in measured))
+
+
 def _measure_all(*, runs: int) -> list[Figure]:
     lab_up(fleet=LAB_FLEET)
     make_identity(fleet=LAB_FLEET)
@@ -89,6 +96,7 @@ def _measure_all(*, runs: int) -> list[Figure]:
     destroy = run_cdktf("destroy", fleet=LAB_FLEET)
     return [
         synth,
+        sizes_figure(),
         Figure(name="lab_up", value=up.seconds),
         _figure("deploy", deploy),
         _figure("second_deploy", second),

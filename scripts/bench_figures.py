@@ -40,6 +40,7 @@ class Target:
 
 TARGETS = {
     "synth_ratio": Target(title="main.py, in bare `import cdktf`", limit=3.0, unit="x"),
+    "synth_1000": Target(title="synth of 1,000 nodes", limit=15.0),
     "lab_up": Target(title="lab up, 3 nodes", limit=30.0),
     "deploy": Target(
         title="deploy, bare nodes to GPU checks passed",
@@ -128,6 +129,7 @@ def as_text(figures: Sequence[Figure]) -> str:
             ]
         )
     lines = [render(("WHAT", "HERE", "AT MOST", "MET", "ELSEWHERE"), rows)]
+    lines += [f"{TARGETS[figure.name].title}: {figure.detail}" for figure in figures if figure.detail]
     for figure in figures:
         if not figure.met and (figure.phases or figure.slowest):
             lines += ["", f"Where the time of {TARGETS[figure.name].title} went: {', '.join(figure.phases)}"]

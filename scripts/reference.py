@@ -95,6 +95,7 @@ def _signature(name: str, value: object) -> str:
     module = getattr(value, "__module__", "")
     text = str(inspect.signature(value)) if callable(value) else ""
     text = text.replace("(self, ", "(").replace("(self)", "()").replace("constructs_lib.", "")
+    text = text.replace("cdktn.", "cdktf.")  # Whichever is installed.
     return f"```python\n{name}{re.sub(r'<factory>', '…', text)}\n```\n\nModule `{module}`."
 
 

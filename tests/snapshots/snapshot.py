@@ -38,6 +38,9 @@ def snapshot(name: str) -> dict[str, Any]:
     configuration = synth(stack)
     configuration.pop("//", None)
     configuration["terraform"].pop("backend", None)
+    for provider in configuration["terraform"].get("required_providers", {}).values():
+        # CDKTF and CDK Terrain write the same source in two ways.
+        provider["source"] = provider["source"] if "/" in provider["source"] else f"hashicorp/{provider['source']}"
     found: dict[str, Any] = {}
     for section, prefix in (("resource", ""), ("data", "data.")):
         for type_, resources in configuration.pop(section, {}).items():
