@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from constructs_lib.lazy_import import lazy_package as lazy_package
     from constructs_lib.machine import Machine as Machine
     from constructs_lib.machine_preparation import MachinePreparation as MachinePreparation
-    from constructs_lib.moved import moved as moved
+    from constructs_lib.moved_blocks import moved as moved
     from constructs_lib.node_removal import NodeRemoval as NodeRemoval
     from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease as ContainerToolkitRelease
     from constructs_lib.nvidia_container_toolkit import NvidiaContainerToolkit as NvidiaContainerToolkit
@@ -88,7 +88,7 @@ _MODULE_OF = {
     "SshHost": "ssh_host",
     "TritonImage": "triton_image",
     "lazy_package": "lazy_import",
-    "moved": "moved",
+    "moved": "moved_blocks",
     "run_after": "ordering",
 }
 

@@ -35,7 +35,9 @@ def main(arguments: list[str]) -> int:
     environment = command_environment(fleet=chosen_fleet())
     environment["PATH"] = os.pathsep.join([str(_VENV / "bin"), environment["PATH"]])
     environment["VIRTUAL_ENV"] = str(_VENV)
-    command = [str(_VENV / "bin" / "python"), "-m", "pytest", *(arguments or _TESTS)]
+    # Options alone choose no tests: pytest would then run them all, the lab's too.
+    tests = () if any(not word.startswith("-") for word in arguments) else _TESTS
+    command = [str(_VENV / "bin" / "python"), "-m", "pytest", *tests, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

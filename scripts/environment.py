@@ -67,8 +67,10 @@ def command_environment(*, fleet: Path, base: Mapping[str, str] | None = None) -
 
 def with_node_hook(options: str) -> str:
     """NODE_OPTIONS that load the provider bindings' JavaScript when it is used: half of a synth's time and memory."""
+    # cdktf sets this limit by itself, but not where NODE_OPTIONS is set already; there it warns.
+    limit = "" if "--max-old-space-size" in options else " --max-old-space-size=4096"
     hook = f'"--require={NODE_HOOK}"'
-    return options if hook in options else f"{options} {hook}".strip()
+    return options if hook in options else f"{options}{limit} {hook}".strip()
 
 
 def write_env_file(*, fleet: Path) -> None:

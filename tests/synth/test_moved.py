@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from constructs_lib.moved import moved
+from constructs_lib.moved_blocks import moved
 from constructs_lib.testing import new_stack, synth
 
 pytestmark = pytest.mark.synth

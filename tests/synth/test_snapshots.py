@@ -23,7 +23,7 @@ def test_a_fleet_becomes_what_its_snapshot_says(name: str) -> None:
     pytest.fail(
         f"{name}: {len(changed)} entries changed.\n"
         + ("Would be recreated or removed:\n  " + "\n  ".join(lost) if lost else "Nothing would be recreated.")
-        + "\nA renamed construct needs constructs_lib.moved. When the change is meant: make snapshots\n"
+        + "\nA renamed construct needs constructs_lib.moved_blocks. When the change is meant: make snapshots\n"
         + "\n".join(line[:300] for line in changed[:5])
     )
 

@@ -103,9 +103,11 @@ def test_the_bundle_is_whole_and_made_again_it_has_the_same_bytes(bundle: Path) 
     again.unlink()
 
 
-def test_nodes_without_a_way_out_come_up_and_their_gpus_are_proven(fleet: Fleet, deployed_offline: Run) -> None:
+def test_nodes_without_a_way_out_come_up_and_their_gpus_are_proven(
+    fleet: Fleet, offline_fleet: Path, deployed_offline: Run
+) -> None:
     assert "Nothing is missing: 3 nodes, 3 GPUs." in deployed_offline.output
-    report = gpu_report()
+    report = gpu_report(fleet=offline_fleet)
     assert {name: entry["exit_code"] for name, entry in report.items()} == {n.name: 0 for n in fleet.nodes if n.gpus}
 
 
