@@ -78,4 +78,4 @@ lock: setup ## Resolve the dependencies anew: Pipfile.lock, package-lock.json, s
 	@$(PYTHON) -m scripts.lock
 
 clean: ## Remove what make made in this checkout; not .edge (secrets and state), nor the cache outside of it
-	rm -rf .venv node_modules .env cdktf.out cdktf.log build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-cdktn node_modules .env cdktf.out cdktf.log build .mypy_cache .ruff_cache .pytest_cache

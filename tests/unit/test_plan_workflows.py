@@ -21,6 +21,7 @@ NAMES = [path.name for path in FILES]
 COMMANDS = {
     "make check": None,
     "make setup": None,
+    "make test-cdktn": None,
     "scripts/diff-in-workflow": "tests/lab/diff/test_diff_without_access.py",
     ".venv/bin/python -m scripts.plan_comment build/diff.md": "tests/unit/test_plan_comment.py",
 }
