@@ -49,9 +49,7 @@ MachinePreparation(
 )
 """,
     "NodeRemoval": """\
-NodeRemoval(
-    stack, "removal", machines=[machine], servers=[machine], records_file=Path("/edge/not-removed.jsonl")
-)
+NodeRemoval(stack, "removal", machines=[machine], servers=[machine], records_file=Path("/edge/not-removed.jsonl"))
 """,
     "DeadNodeRelease": _PROVIDERS
     + """\
@@ -78,9 +76,7 @@ Reboot(
     "Preflight": 'Preflight(stack, "preflight", machine=machine)\n',
     "NvidiaDriver": 'NvidiaDriver(stack, "driver", machine=machine)\n',
     "NvidiaContainerToolkit": """\
-NvidiaContainerToolkit(
-    stack, "toolkit", machine=machine, release=ContainerToolkitRelease(version="1.20.0-1")
-)
+NvidiaContainerToolkit(stack, "toolkit", machine=machine, release=ContainerToolkitRelease(version="1.20.0-1"))
 """,
     "NvidiaDevicePlugin": _PROVIDERS + 'NvidiaDevicePlugin(stack, "nvidia-device-plugin", chart_version="0.19.3")\n',
     "GpuCheck": _PROVIDERS
