@@ -107,7 +107,10 @@ def unknown_stack(stack: str, *, manifest: Path, lines: Iterable[str] = ()) -> s
 def _locked(said: Sequence[str], flowing: str) -> str:
     facts = {match["name"]: match["value"] for match in map(_LOCK_FACT.match, said) if match}
     given = _LOCK_ID.search(flowing)
-    id_ = facts.get("ID") or (given["id"] if given else None)
+    if given and facts.get("ID") != given["id"]:
+        # The http backend shows the lock that was tried for under "Lock Info", not the one that is held.
+        facts = {"ID": given["id"]}
+    id_ = facts.get("ID")
     by = f" by {facts['Who']}" if facts.get("Who") else ""
     since = f" since {facts['Created']}" if facts.get("Created") else ""
     doing = f" for {facts['Operation']}" if facts.get("Operation") else ""
