@@ -66,6 +66,6 @@ def _place(path: Sequence[str], *, instance: str | None, nodes: Collection[str])
         return str(instance), "removal"
     for index, part in enumerate(path):
         if part in nodes:
-            steps = [step for step in path[index + 1 :] if step not in ("node", "run")]
+            steps = [step for step in path[index + 1 :] if step not in ("machine", "node", "run")]
             return part, steps[0] if steps else "unknown"
     return "", ""

@@ -18,8 +18,8 @@ edge-gpu  Error: remote-exec provisioner error
           error executing "/home/edge/x.sh": Process exited with status 1
 edge-gpu  Error: remote-exec provisioner error
 
-            with terraform_data.cluster_gpu-2_preflight_run_2 (cluster/gpu-2/preflight/run),
-            on cdk.tf.json line 99, in resource.terraform_data.cluster_gpu-2_preflight_run_2 (cluster/gpu-2/preflight/run).provisioner[0]:
+            with terraform_data.cluster_gpu-2_machine_preflight_run_2 (cluster/gpu-2/machine/preflight/run),
+            on cdk.tf.json line 99, in resource.terraform_data.cluster_gpu-2_machine_preflight_run_2 (cluster/gpu-2/machine/preflight/run).provisioner[0]:
             99:             }
 
           timeout - last error: dial tcp 192.0.2.13:22: connect: no route to host
