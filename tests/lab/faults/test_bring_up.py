@@ -114,7 +114,7 @@ def deploys() -> TwoDeploys:
         running = edge_gpu("deploy")
 
         def release_apt_lock() -> None:
-            running.wait_for_line(r"cluster/gpu-2/toolkit/run: Creating")
+            running.wait_for_line(r"cluster/gpu-2/machine/toolkit/run: Creating")
             time.sleep(APT_LOCK_SECONDS)
             on_node("gpu-2", "kill $(cat /run/apt-lock-holder)")
 
@@ -166,7 +166,7 @@ def recovered(record_property: Callable[[str, object], None], deploys: TwoDeploy
 @pytest.mark.fault("node unreachable at the start")
 def test_a_machine_that_is_off_fails_alone(deploys: TwoDeploys, recovered: Recovered) -> None:
     deploys.assert_failed_alone("agent-1")
-    assert re.search(r"with terraform_data.cluster_agent-1_preflight_run\S* ", deploys.first.told)
+    assert re.search(r"with terraform_data.cluster_agent-1_machine_preflight_run\S* ", deploys.first.told)
     assert "agent-1: no SSH connection" in deploys.first.told
     assert "fix: is the machine on" in deploys.first.told
     recovered("agent-1")
@@ -279,8 +279,8 @@ def test_a_mirror_that_is_down_fails_the_machine_until_it_is_up(deploys: TwoDepl
 def test_a_held_apt_lock_is_waited_for(deploys: TwoDeploys, record_property: Callable[[str, object], None]) -> None:
     assert "node=gpu-2" not in deploys.first.told
     assert "gpu-2" in deploys.ready_after_first
-    began = deploys.first.seconds_until(r"cluster/gpu-2/toolkit/run: Creating")
-    ended = deploys.first.seconds_until(r"cluster/gpu-2/toolkit/run: Creation complete")
+    began = deploys.first.seconds_until(r"cluster/gpu-2/machine/toolkit/run: Creating")
+    ended = deploys.first.seconds_until(r"cluster/gpu-2/machine/toolkit/run: Creation complete")
     assert ended - began >= APT_LOCK_SECONDS, "it did not wait for the lock"
     record_property("seconds", ended - began)
 
@@ -291,7 +291,7 @@ def test_an_interrupted_dpkg_is_finished_first(
     deploys: TwoDeploys, record_property: Callable[[str, object], None]
 ) -> None:
     assert "gpu-4" in deploys.ready_after_first, "dpkg's own message: " + deploys.first.told[-2000:]
-    record_property("seconds", deploys.first.seconds_until(r"cluster/gpu-4/toolkit/run: Creation complete"))
+    record_property("seconds", deploys.first.seconds_until(r"cluster/gpu-4/machine/toolkit/run: Creation complete"))
 
 
 @pytest.mark.xfail(run=False, reason=NOT_SHOWN)

@@ -17,8 +17,8 @@ NODES = ("server-1", "gpu-1")
 NOT_SHOWN = "not shown on a lab yet"
 # What is printed in the middle of a phase, in the order of the phases: each is met once on the way to a whole deploy.
 PHASES = {
-    "preflight": r"cluster/server-1/preflight/run: Creating",
-    "driver": r"cluster/gpu-1/driver/run: Creating",
+    "preflight": r"cluster/server-1/machine/preflight/run: Creating",
+    "driver": r"cluster/gpu-1/machine/driver/run: Creating",
     "toolkit": r"\| gpu-1 toolkit: wrote /etc/apt",
     "K3s on the server": r"\| server-1 k3s: starting k3s",
     "K3s on an agent": r"\| gpu-1 k3s: starting k3s-agent",
