@@ -1,4 +1,4 @@
-"""What nodes need of the kernel they share, told before they start instead of by a containerd that fails."""
+"""What nodes need of the kernel they share, told before they start and not only by a containerd that fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab.errors import LabError
 from lab.settings import LabNode
 
 _PROC = Path("/proc")
@@ -15,8 +14,8 @@ _LIMIT = Path("sys/fs/inotify/max_user_instances")
 _INSTANCES = {"server": 40, "agent": 25}
 
 
-def require_inotify_instances(starting: Iterable[LabNode], *, proc: Path = _PROC) -> None:
-    """That the kernel has inotify instances left for the nodes that will be started.
+def inotify_shortage(starting: Iterable[LabNode], *, proc: Path = _PROC) -> str | None:
+    """What to say when the kernel has too few inotify instances left for K3s on the nodes that will be started.
 
     All containers of an engine share root's limit, and with none left containerd fails far from the cause. Not checked
     when /proc does not let us see root's processes.
@@ -25,23 +24,24 @@ def require_inotify_instances(starting: Iterable[LabNode], *, proc: Path = _PROC
         starting: the nodes that do not run yet.
         proc: the kernel's process table (default /proc).
 
-    Raises:
-        LabError: too few are left; says how many are, and the command that raises the limit.
+    Returns:
+        How many are left, and the command that raises the limit; None when there are enough.
     """
     needed = sum(_INSTANCES[node.role] for node in starting)
     if not needed or os.geteuid() != 0:
-        return
+        return None
     try:
         limit = int((proc / _LIMIT).read_text())
     except (OSError, ValueError):
-        return
+        return None
     used = _used_by_root(proc)
-    if limit - used < needed:
-        raise LabError(
-            f"this machine's kernel has {max(limit - used, 0)} of {limit} inotify instances left"
-            f" (fs.inotify.max_user_instances), the nodes to start need about {needed}; stop other labs (python -m lab"
-            f" down) or raise it: sysctl -w fs.inotify.max_user_instances={max(1024, 2 * (used + needed))}"
-        )
+    if limit - used >= needed:
+        return None
+    return (
+        f"this machine's kernel has {max(limit - used, 0)} of {limit} inotify instances left"
+        f" (fs.inotify.max_user_instances), K3s on the nodes to start needs about {needed}; stop other labs (python -m lab"
+        f" down) or raise it: sysctl -w fs.inotify.max_user_instances={max(1024, 2 * (used + needed))}"
+    )
 
 
 def _used_by_root(proc: Path) -> int:

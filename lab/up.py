@@ -16,7 +16,7 @@ from lab.artifacts.terraform_plugins import build_terraform_plugins
 from lab.engine import connect, engine_part
 from lab.fleet_file import fleet_text, write_if_changed
 from lab.fleet_state import set_aside_state
-from lab.host_limits import require_inotify_instances
+from lab.host_limits import inotify_shortage
 from lab.labels import NODE, lab_filter
 from lab.network import ensure_network, remove_network
 from lab.node_container import NodeParts
@@ -105,7 +105,9 @@ def _start(
     client: docker.DockerClient, settings: LabSettings, *, site: Site, parts: NodeParts, progress: Progress
 ) -> tuple[Part, list[ReadyNode]]:
     running = {container.name for container in client.containers.list(filters=lab_filter(settings))}
-    require_inotify_instances(node for node in settings.nodes if settings.container(node) not in running)
+    shortage = inotify_shortage(node for node in settings.nodes if settings.container(node) not in running)
+    if shortage is not None:
+        progress.note(f"WARNING {shortage}")
     mirror = partial(ensure_site_mirror, client, settings, directory=site.directory, progress=progress)
     nodes = [partial(ensure_node, client, settings, node, parts=parts) for node in settings.nodes]
     with progress.step(f"{len(nodes)} nodes and the site mirror"):
