@@ -39,8 +39,8 @@ def inotify_shortage(starting: Iterable[LabNode], *, proc: Path = _PROC) -> str 
         return None
     return (
         f"this machine's kernel has {max(limit - used, 0)} of {limit} inotify instances left"
-        f" (fs.inotify.max_user_instances), K3s on the nodes to start needs about {needed}; stop other labs (python -m lab"
-        f" down) or raise it: sysctl -w fs.inotify.max_user_instances={max(1024, 2 * (used + needed))}"
+        f" (fs.inotify.max_user_instances), K3s on the nodes to start needs about {needed}; stop other labs"
+        f" (python -m lab down) or raise it: sysctl -w fs.inotify.max_user_instances={max(1024, 2 * (used + needed))}"
     )
 
 
