@@ -20,8 +20,8 @@ from debian.deb822 import Packages, Release
 
 from constructs_lib.offline_bundle import APT_KEY
 from lab.artifacts.command import BuildError, require_tool, run_command
+from lab.cache import file_sha256
 from lab.progress import Progress
-from scripts.bundle_file import file_sha256
 from scripts.bundle_images import ImageInArchive, images_in
 from scripts.errors import CommandError
 from stacks.fleet import Fleet

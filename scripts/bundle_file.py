@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from lab.cache import file_sha256
 from scripts.errors import CommandError
 
 MANIFEST = "manifest.json"
@@ -228,12 +229,6 @@ def bundle_parts(bundle: Path) -> list[Path]:
             f"Fix: copy {stem.name}.part-{missing[0]:03}-of-{count:03} here"
         )
     return [numbered[number] for number in range(1, count + 1)]
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 _AGAIN = "Fix: copy the bundle again, and compare with `sha256sum -c` of its .sha256 file; else make it anew"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scripts.bundle_file import file_sha256, read_manifest, unpack_file
+from lab.cache import file_sha256
+from scripts.bundle_file import read_manifest, unpack_file
 from scripts.errors import CommandError
 from stacks.fleet import Fleet
 

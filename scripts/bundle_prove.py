@@ -20,8 +20,8 @@ from constructs_lib.offline_bundle import BUNDLE_URL, release_in_bundle, toolkit
 from constructs_lib.preflight import PreflightLimits, preflight_parameters
 from constructs_lib.ssh_host import SshHost
 from lab.artifacts.command import BuildError, run_command
+from lab.cache import file_sha256
 from scripts.bundle_collect import Collected
-from scripts.bundle_file import file_sha256
 from scripts.bundle_images import ImageInArchive
 from scripts.checkout import ROOT
 from scripts.environment import command_environment

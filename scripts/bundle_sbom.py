@@ -23,8 +23,8 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
+from lab.cache import file_sha256
 from scripts.bundle_collect import Collected
-from scripts.bundle_file import file_sha256
 
 _NAMESPACE = uuid.UUID("6c1a2a0e-6c54-4b67-9d35-0d4b86f0a9a1")
 _TIME = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
