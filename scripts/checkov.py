@@ -7,18 +7,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab.artifacts.command import BuildError, run_command
-from lab.cache import CacheError, build_once, content_key
+from lab.artifacts.command import BuildError
+from lab.cache import CacheError
 from lab.progress import Progress
 from scripts.checkout import ROOT
 from scripts.errors import CommandError
 from scripts.plan_make import synth_without_access
+from scripts.python_packages import locked_venv
 
 CHECKOV_REQUIREMENTS = ROOT / "scripts" / "checkov-requirements.txt"
 SETTINGS = ROOT / ".checkov.yaml"
 FLEET = ROOT / "fleets" / "example.yaml"
 
-_QUIET_PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 _LIMIT_SECONDS = 300
 
 
@@ -40,14 +40,7 @@ def install_checkov(*, progress: Progress) -> Path:
     Raises:
         BuildError: it cannot be installed; with pip's last lines.
     """
-
-    def build(directory: Path) -> None:
-        with progress.step("Install checkov"):
-            run_command([sys.executable, "-m", "venv", directory], timeout_seconds=120)
-            pip_install = (directory / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes")
-            run_command((*pip_install, "-r", CHECKOV_REQUIREMENTS), env=_QUIET_PIP, timeout_seconds=900)
-
-    return build_once(name="checkov", key=content_key(sys.version, CHECKOV_REQUIREMENTS), build=build)
+    return locked_venv("checkov", requirements=CHECKOV_REQUIREMENTS, limit_seconds=900, progress=progress)
 
 
 def check(output: Path, *, checkov: Path) -> int:

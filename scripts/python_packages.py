@@ -25,15 +25,31 @@ def install_pipenv(*, progress: Progress) -> Path:
         BuildError: it cannot be installed; with pip's last lines.
     """
 
-    def build(directory: Path) -> None:
-        with progress.step("Install pipenv"):
-            run_command([sys.executable, "-m", "venv", directory], timeout_seconds=120)
-            pip_install = (directory / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes")
-            run_command((*pip_install, "-r", PIPENV_REQUIREMENTS), env=_QUIET_PIP, timeout_seconds=600)
-
-    venv = build_once(name="pipenv", key=content_key(_interpreter(), PIPENV_REQUIREMENTS), build=build)
+    venv = locked_venv("pipenv", requirements=PIPENV_REQUIREMENTS, limit_seconds=600, progress=progress)
     _write_launcher(venv)
     return venv
+
+
+def locked_venv(name: str, *, requirements: Path, limit_seconds: float, progress: Progress) -> Path:
+    """A venv in the cache with one tool and its hash-locked dependencies, made when it is not there.
+
+    Args:
+        name: the tool.
+        requirements: file with every package's version and hashes.
+        limit_seconds: when pip is ended.
+        progress: says when it is installed.
+
+    Raises:
+        BuildError: it cannot be installed; with pip's last lines.
+    """
+
+    def build(directory: Path) -> None:
+        with progress.step(f"Install {name}"):
+            run_command([sys.executable, "-m", "venv", directory], timeout_seconds=120)
+            pip_install = (directory / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes")
+            run_command((*pip_install, "-r", requirements), env=_QUIET_PIP, timeout_seconds=limit_seconds)
+
+    return build_once(name=name, key=content_key(_interpreter(), requirements), build=build)
 
 
 def sync_venv(*, pipenv: Path, progress: Progress) -> None:
