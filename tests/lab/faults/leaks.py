@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from scripts.checkout import BUILD, LOGS, STACK_DIRECTORY
+from tests.lab.canaries import canaries
 from tests.lab.faults.fault_lab import EDGE, container
 
 _SEARCH = (
@@ -17,20 +17,6 @@ _SEARCH = (
 )
 
 
-def canaries(edge: Path = EDGE) -> dict[str, str]:
-    """Something that is only in this secret, by the secret's file: a password, or the middle of a private key."""
-    found = {}
-    for path in sorted(edge.rglob("*")):
-        if path.name in ("token", "agent-token"):
-            found[str(path.relative_to(edge))] = path.read_text().strip().rsplit(":", 1)[-1]
-        elif path.suffix == ".key":
-            lines = [line for line in path.read_text().splitlines() if not line.startswith("-")]
-            found[str(path.relative_to(edge))] = max(lines, key=len)
-    assert {"server/token", "server/agent-token", "agent/token", "admin/client.key"} <= set(found)
-    assert all(len(canary) >= 16 for canary in found.values())
-    return found
-
-
 def assert_no_leak(outputs: Mapping[str, str], *, nodes: Iterable[str]) -> None:
     """That no secret is in an output, in the state, the stack, the logs, or where another user of a node can read it.
 
@@ -38,7 +24,7 @@ def assert_no_leak(outputs: Mapping[str, str], *, nodes: Iterable[str]) -> None:
         outputs: what commands printed, by a name for the message.
         nodes: running nodes to search.
     """
-    secrets = canaries()
+    secrets = canaries(EDGE)
     places = [EDGE / "terraform.tfstate", *STACK_DIRECTORY.glob("*.json"), *LOGS.rglob("*.log"), *BUILD.glob("*.json")]
     texts = {**outputs, **{str(path): path.read_text(errors="replace") for path in places if path.is_file()}}
     for secret, canary in secrets.items():

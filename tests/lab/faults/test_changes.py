@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.lab.canaries import canaries
 from tests.lab.faults.command import Command, deploy, deploy_well, edge_gpu
 from tests.lab.faults.fault_lab import (
+    EDGE,
     FLEET_FILE,
     container,
     docker,
@@ -23,7 +25,7 @@ from tests.lab.faults.fault_lab import (
     wait_for,
     write_fleet,
 )
-from tests.lab.faults.leaks import assert_no_leak, canaries
+from tests.lab.faults.leaks import assert_no_leak
 
 Record = Callable[[str, object], None]
 LAB = "server-1=server agent-1=agent agent-2=agent"
@@ -61,11 +63,11 @@ def test_an_option_that_k3s_does_not_know_is_taken_back(record_property: Record)
 @pytest.mark.xfail(run=False, reason=NOT_SHOWN)
 @pytest.mark.fault("token changed")
 def test_new_tokens_reach_every_node_and_the_old_ones_end(record_property: Record) -> None:
-    old = canaries()
+    old = canaries(EDGE)
     write_fleet(fleet_data())
     rotated = Command([sys.executable, "-m", "stacks.identity", "--rotate-tokens", str(FLEET_FILE)]).end()
     assert rotated.code == 0, rotated.output
-    assert canaries()["agent/token"] != old["agent/token"]
+    assert canaries(EDGE)["agent/token"] != old["agent/token"]
     ended = deploy_well()
     record_property("seconds", ended.seconds)
     assert ready_nodes() == set(NODES)

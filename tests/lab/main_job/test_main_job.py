@@ -9,6 +9,7 @@ import pytest
 
 from scripts.checkout import ROOT, STACK_DIRECTORY
 from stacks.fleet import Fleet
+from tests.lab.canaries import canaries
 from tests.lab.main_job.conftest import EDGE, Run, edge_gpu, gpu_report, kubectl, main_pid, on_node, run
 
 pytestmark = pytest.mark.usefixtures("deployed")
@@ -73,20 +74,6 @@ def test_a_plain_cdktf_diff_in_the_environment_of_make_sees_no_change() -> None:
     assert "No changes. Your infrastructure matches the configuration." in shown.output
 
 
-def secrets_of_the_fleet() -> dict[str, str]:
-    """Something that is only in this secret, by the secret's file: a password, or the middle of a private key."""
-    found = {}
-    for path in sorted(EDGE.rglob("*")):
-        if path.name in ("token", "agent-token"):
-            found[str(path.relative_to(EDGE))] = path.read_text().strip().rsplit(":", 1)[-1]
-        elif path.suffix == ".key":
-            lines = [line for line in path.read_text().splitlines() if not line.startswith("-")]
-            found[str(path.relative_to(EDGE))] = max(lines, key=len)
-    assert {"server/token", "server/agent-token", "agent/token", "admin/client.key"} <= set(found)
-    assert all(len(canary) >= 16 for canary in found.values())
-    return found
-
-
 def test_no_secret_is_in_state_plan_synthesized_code_or_logs(deployed: Run) -> None:
     plan = run(["terraform", f"-chdir={STACK_DIRECTORY}", "plan", "-input=false", "-out=canary.plan"])
     assert plan.code == 0, plan.output
@@ -95,12 +82,12 @@ def test_no_secret_is_in_state_plan_synthesized_code_or_logs(deployed: Run) -> N
     places = [EDGE / "terraform.tfstate", *STACK_DIRECTORY.glob("*.json"), *(ROOT / "build" / "log").rglob("*.log")]
     texts |= {str(path): path.read_text(errors="replace") for path in places}
     (STACK_DIRECTORY / "canary.plan").unlink()
-    for secret, canary in secrets_of_the_fleet().items():
+    for secret, canary in canaries(EDGE).items():
         for place, text in texts.items():
             assert canary not in text, f"{secret} is in {place}"
 
 
-def readable_by_anybody(node: str, canaries: list[str]) -> list[str]:
+def readable_by_anybody(node: str, words: list[str]) -> list[str]:
     """Files of a node, and arguments and environments of its processes, in which user `nobody` finds a canary."""
     # /proc is searched apart: of a process another user reads its arguments, and some other files have no end.
     search = (
@@ -110,7 +97,7 @@ def readable_by_anybody(node: str, canaries: list[str]) -> list[str]:
     )
     done = subprocess.run(
         ["docker", "exec", "-i", "-u", "nobody", f"edge-gpu-lab-{node}", "sh", "-c", search],
-        input="\n".join(canaries) + "\n",
+        input="\n".join(words) + "\n",
         capture_output=True,
         text=True,
         timeout=120,
@@ -121,12 +108,12 @@ def readable_by_anybody(node: str, canaries: list[str]) -> list[str]:
 
 
 def test_no_secret_can_be_read_by_another_user_of_a_node(fleet: Fleet) -> None:
-    canaries = secrets_of_the_fleet()
+    secrets = canaries(EDGE)
     for node in fleet.nodes:
         assert "usr/lib/os-release" in readable_by_anybody(node.name, ["Debian GNU/Linux"]), "the search finds nothing"
-        assert readable_by_anybody(node.name, list(canaries.values())) == []
+        assert readable_by_anybody(node.name, list(secrets.values())) == []
         journal = on_node(node.name, "journalctl", "--no-pager", "-o", "cat")
-        for secret, canary in canaries.items():
+        for secret, canary in secrets.items():
             assert canary not in journal, f"{secret} is in the journal of {node.name}"
 
 
