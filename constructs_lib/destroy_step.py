@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
+from constructs_lib.node_script import node_script, receive_step, run_as_root, script_path, terraform_literal
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.terraform_data import Step, TerraformData
 
@@ -52,7 +52,10 @@ class DestroyStep(Step):
             input={**host.login(), "STEP": id_, "NODE": node},
             connection=host.connection_from_state(),
             provisioners=[
-                RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
+                RemoteExecProvisioner(
+                    type="remote-exec",
+                    inline=[receive_step(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
+                ),
                 FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
                 RemoteExecProvisioner(
                     type="remote-exec",

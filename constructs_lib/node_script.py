@@ -14,6 +14,8 @@ NODE_FOLDER = ".edge-gpu"
 KILL_AFTER_SECONDS = 10
 """How long a script that ignored the time limit's TERM may go on before it is killed."""
 
+_LOCK_IS_TAKEN = 75
+
 _INCLUDE = re.compile(r"^# include: (shared_[a-z0-9_]+\.sh)\n", re.MULTILINE)
 
 
@@ -74,8 +76,45 @@ def secrets_path(script: str) -> str:
     return f"{script.removesuffix('.sh')}.secrets"
 
 
+def lock_path(script: str) -> str:
+    """The file whose lock a run of the step at `script` holds until its last process ended."""
+    return f"{script.removesuffix('.sh')}.lock"
+
+
+def receive_step(path: str, *, step: str, node: str, time_limit_seconds: int, with_secrets: bool = False) -> str:
+    """The command that makes room for a step's upload, once an earlier run of the same step has ended.
+
+    A deploy that lost its connection, or was killed, leaves its script running: it must neither read a new text in the
+    middle of its own, nor remove the secrets that belong to the next run.
+
+    Args:
+        path: Where the script will lie, from the user's home.
+        step: Step name for messages.
+        node: Machine name for messages.
+        time_limit_seconds: The step's own limit; an earlier run is waited for a little longer than that.
+        with_secrets: Whether the step has secrets, default no.
+    """
+    lock = lock_path(path)
+    limit = time_limit_seconds + 2 * KILL_AFTER_SECONDS
+    return "\n".join(
+        [
+            f"install -d -m 0700 {NODE_FOLDER} && : >>{lock} || exit 1",
+            f"if ! flock --nonblock {lock} true; then",
+            f'  echo "{node} {step}: an earlier run of this step is still at work: waiting up to {limit} s"',
+            f"  if ! flock --timeout {limit} {lock} true; then",
+            f'    echo "ERROR node={node} step={step}: an earlier run of this step does not end" >&2',
+            f'    echo "  cause: a process still holds {lock} after {limit} s" >&2',
+            '    echo "  fix: on this machine, sudo lslocks names the process; end it, then deploy again" >&2',
+            "    exit 1",
+            "  fi",
+            "fi",
+            *([f"install -d -m 0700 {secrets_path(path)}"] if with_secrets else []),
+        ]
+    )
+
+
 def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int, arguments: Sequence[str] = ()) -> str:
-    """The command that runs an uploaded script as root under a time limit and explains the two ways it can fail.
+    """The command that runs an uploaded script as root, alone and under a time limit, and explains how that can fail.
 
     Args:
         path: Where the script lies, from the user's home.
@@ -93,8 +132,12 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int, arg
             "  echo \"  fix: add '$(id -un) ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d\" >&2",
             "  exit 1",
             "fi",
-            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 "
-            "|| code=$?",
+            f"sudo -n flock --nonblock --conflict-exit-code {_LOCK_IS_TAKEN} {lock_path(path)} "
+            f"timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 || code=$?",
+            f'if [ "$code" -eq {_LOCK_IS_TAKEN} ]; then',
+            f'  echo "{where}: another deploy runs this step right now" >&2',
+            '  echo "  fix: wait for its end, then deploy again" >&2',
+            "fi",
             f'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then echo "{where}: ended after the time limit of '
             f'{time_limit_seconds} s" >&2; fi',
             'exit "$code"',

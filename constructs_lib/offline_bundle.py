@@ -10,7 +10,14 @@ from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
 from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path, terraform_literal
+from constructs_lib.node_script import (
+    NODE_FOLDER,
+    node_script,
+    receive_step,
+    run_as_root,
+    script_path,
+    terraform_literal,
+)
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.terraform_data import TerraformData
 
@@ -91,7 +98,10 @@ class OfflineBundle(Construct):
             },
             connection=machine.host.connection(),
             provisioners=[
-                RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
+                RemoteExecProvisioner(
+                    type="remote-exec",
+                    inline=[receive_step(script, step=STEP, node=machine.name, time_limit_seconds=time_limit_seconds)],
+                ),
                 FileProvisioner(type="file", content=terraform_literal(text), destination=script),
                 FileProvisioner(type="file", source=str(bundle.path), destination=f"{NODE_FOLDER}/bundle.tar"),
                 RemoteExecProvisioner(

@@ -10,7 +10,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path
+from constructs_lib.node_script import node_script, receive_step, run_as_root, script_path
 from constructs_lib.ssh_access import SshAccess
 
 STEP = "release"
@@ -32,12 +32,13 @@ def main() -> int:
     for server in alive:
         path = script_path(step=STEP, node=server.name)
         done = server.run(
-            f"install -d -m 0700 {NODE_FOLDER} && cat >{path} || exit 1\n"
+            receive_step(path, step=STEP, node=server.name, time_limit_seconds=LIMIT_SECONDS)
+            + f"\ncat >{path} || exit 1\n"
             + run_as_root(path, step=STEP, node=server.name, time_limit_seconds=LIMIT_SECONDS),
             stdin=node_script(
                 "k3s_release_dead_nodes.sh", step=STEP, node=server.name, parameters={"DEAD": " ".join(dead)}
             ),
-            timeout_seconds=LIMIT_SECONDS + 30,
+            timeout_seconds=2 * LIMIT_SECONDS + 60,
         )
         print(done.output, flush=True)
         if done.code == 0:

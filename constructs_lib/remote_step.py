@@ -15,6 +15,7 @@ from constructs_lib.cdk import (
 from constructs_lib.node_script import (
     NODE_FOLDER,
     node_script,
+    receive_step,
     run_as_root,
     script_path,
     secrets_path,
@@ -77,11 +78,18 @@ class RemoteStep(Step):
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
         uploaded = script_path(step=id_, node=node)
-        secrets = secrets_path(uploaded)
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
             RemoteExecProvisioner(
                 type="remote-exec",
-                inline=[f"install -d -m 0700 {NODE_FOLDER}" + (f" {secrets}" if secrets_folder else "")],
+                inline=[
+                    receive_step(
+                        uploaded,
+                        step=id_,
+                        node=node,
+                        time_limit_seconds=time_limit_seconds,
+                        with_secrets=secrets_folder is not None,
+                    )
+                ],
             ),
             FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
         ]
@@ -89,7 +97,9 @@ class RemoteStep(Step):
             if not secrets_folder.is_absolute():
                 raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
             # The trailing slash uploads what is in the folder, not the folder itself.
-            provisioners.append(FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets))
+            provisioners.append(
+                FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets_path(uploaded))
+            )
         for path in uploads:
             provisioners.append(
                 FileProvisioner(type="file", source=str(path), destination=f"{NODE_FOLDER}/{path.name}")

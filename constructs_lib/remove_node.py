@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from constructs_lib.node_script import NODE_FOLDER, node_script, run_as_root, script_path
+from constructs_lib.node_script import node_script, receive_step, run_as_root, script_path
 from constructs_lib.private_files import make_private_folders
 from constructs_lib.removal_records import add_record, drop_record
 from constructs_lib.ssh_access import SshAccess, SshResult
@@ -202,10 +202,11 @@ def _on(access: SshAccess, script: str, *, node: str, parameters: Mapping[str, s
     step = script.removesuffix(".sh").removeprefix("k3s_node_")
     path = script_path(step=step, node=node)
     return access.run(
-        f"install -d -m 0700 {NODE_FOLDER} && cat >{path} || exit 1\n"
+        receive_step(path, step=step, node=node, time_limit_seconds=limit)
+        + f"\ncat >{path} || exit 1\n"
         + run_as_root(path, step=step, node=node, time_limit_seconds=limit),
         stdin=node_script(script, step=step, node=node, parameters=parameters),
-        timeout_seconds=limit + 60,
+        timeout_seconds=2 * limit + 60,  # an earlier run may have to end first
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from constructs_lib.node_script import node_script, run_as_root, terraform_literal
+from constructs_lib.node_script import node_script, receive_step, run_as_root, terraform_literal
 
 PACKAGE = Path(__file__).parents[2] / "constructs_lib"
 PRELUDE = "node_script.sh"
@@ -133,10 +133,56 @@ def test_terraform_leaves_shell_and_curl_braces_alone() -> None:
     assert terraform_literal("${a:-b} %{http_code} $c") == "$${a:-b} %%{http_code} $c"
 
 
-def test_the_command_that_runs_a_step_is_clean_and_bounded() -> None:
-    command = run_as_root(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=7)
+def assert_shellcheck_is_content(command: str) -> None:
     checked = subprocess.run(
         ["shellcheck", "--shell=sh", "-"], input=f"#!/bin/sh\n{command}\n", capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout
-    assert "timeout --kill-after=10 7 sh .edge-gpu/x.sh" in command
+
+
+def test_an_earlier_run_of_a_step_is_waited_for_before_anything_is_uploaded(tmp_path: Path) -> None:
+    command = receive_step(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=7, with_secrets=True)
+    assert_shellcheck_is_content(command)
+    (tmp_path / ".edge-gpu").mkdir()
+    earlier = ["flock", ".edge-gpu/x.lock", "sh", "-c", "echo started; read end; touch ended"]
+    with subprocess.Popen(earlier, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stdout.readline() == "started\n"
+        with subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as received:
+            assert received.stdout is not None
+            assert (
+                received.stdout.readline() == "n x: an earlier run of this step is still at work: waiting up to 27 s\n"
+            )
+            assert not (tmp_path / ".edge-gpu" / "x.secrets").exists()
+            running.stdin.write("\n")
+            running.stdin.flush()
+            assert received.wait(timeout=20) == 0
+            assert (tmp_path / "ended").exists()
+            assert (tmp_path / ".edge-gpu" / "x.secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_earlier_run_that_does_not_end_is_an_error_with_its_fix(tmp_path: Path) -> None:
+    command = receive_step(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=-19)
+    (tmp_path / ".edge-gpu").mkdir()
+    with subprocess.Popen(
+        ["flock", ".edge-gpu/x.lock", "cat"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(b"up\n")
+        running.stdin.flush()
+        assert running.stdout.readline() == b"up\n"
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ERROR node=n step=x: an earlier run of this step does not end" in done.stderr
+    assert "fix: on this machine, sudo lslocks names the process" in done.stderr
+
+
+def test_the_command_that_runs_a_step_is_clean_and_bounded() -> None:
+    command = run_as_root(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=7)
+    assert_shellcheck_is_content(command)
+    assert (
+        "flock --nonblock --conflict-exit-code 75 .edge-gpu/x.lock timeout --kill-after=10 7 sh .edge-gpu/x.sh"
+        in command
+    )

@@ -108,7 +108,18 @@ def test_the_env_file_puts_our_node_first_and_lets_a_typed_fleet_win(
     assert f'FLEET="${{FLEET:-{shown(LAB_FLEET)}}}"' in lines
     assert f'PATH="{NODE_BIN}:{ROOT}/node_modules/.bin:${{PATH}}"' in lines
     assert f'TF_CLI_CONFIG_FILE="{LAB_TERRAFORM_CONFIG}"' in lines
+    assert f'TF_CLI_ARGS_apply="${{TF_CLI_ARGS_apply:--parallelism={environment.PARALLELISM}}}"' in lines
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_arguments_for_terraform_that_are_typed_win_and_keep_the_projects_own() -> None:
+    ours = environment.project_variables(fleet=LAB_FLEET)["TF_CLI_ARGS_apply"]
+    assert ours == f"-parallelism={environment.PARALLELISM}"
+    typed = environment.command_environment(fleet=LAB_FLEET, base={"TF_CLI_ARGS_apply": "-parallelism=1"})
+    assert typed["TF_CLI_ARGS_apply"] == f"{ours} -parallelism=1"
+    again = environment.command_environment(fleet=LAB_FLEET, base=typed)
+    assert again["TF_CLI_ARGS_apply"] == typed["TF_CLI_ARGS_apply"]
+    assert environment.command_environment(fleet=LAB_FLEET, base={})["TF_CLI_ARGS_apply"] == ours
 
 
 def test_the_lab_and_the_commands_mean_the_same_fleet_file() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
 from scripts.faults import FAULTS_FILE, Verdict, write_verdicts
 from tests.lab.faults.fault_lab import lab
+from tests.lab.faults.two_deploys import TwoDeploys
+
+Recovered = Callable[[str], None]
+"""Asserts that the second deploy brought a node up, and records how long that took."""
 
 _VERDICTS = pytest.StashKey[dict[str, Verdict]]()
 
@@ -19,8 +23,16 @@ def fault_lab() -> Iterator[None]:
     lab("down")
 
 
+@pytest.fixture
+def recovered(record_property: Callable[[str, object], None], deploys: TwoDeploys) -> Recovered:
+    """`deploys` is the test module's own."""
+    return lambda node: record_property("seconds", deploys.seconds_to_recover(node))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note each fault's verdict."""
     report = yield
     mark = item.get_closest_marker("fault")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab.faults.command import Ended, deploy, deploy_well
-from tests.lab.faults.fault_lab import entry, fleet_data, fresh_lab, kubectl, on_node, wait_for, write_fleet
+from tests.lab.faults.fault_lab import FleetData, entry, fleet_data, fresh_lab, kubectl, on_node, wait_for, write_fleet
 from tests.lab.faults.leaks import assert_no_leak
 
 Record = Callable[[str, object], None]
@@ -17,14 +17,32 @@ Record = Callable[[str, object], None]
 GPUS_FILE = "/etc/edge-gpu-lab/gpus.conf"
 PLUGIN = "nvidia-device-plugin"
 LABEL = "nvidia.com/gpu.present"
+# A package whose installation is killed as a power cut would: dpkg's journal stays behind.
+INTERRUPT_DPKG = """
+mkdir -p /root/cut/DEBIAN
+printf '%s\\n' 'Package: power-cut' 'Version: 1' 'Architecture: all' 'Maintainer: lab <lab@example.org>' \
+    'Description: stands for a power cut while dpkg works' >/root/cut/DEBIAN/control
+printf '%s\\n' '#!/bin/sh' 'if [ ! -e /root/cut.done ]; then touch /root/cut.done; kill -9 $PPID; fi' \
+    >/root/cut/DEBIAN/postinst
+chmod 0755 /root/cut/DEBIAN/postinst
+dpkg-deb --build /root/cut /root/cut.deb >/dev/null
+dpkg --install /root/cut.deb >/dev/null 2>&1 || :
+ls /var/lib/dpkg/updates | grep -q .
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> None:
-    """A server, three GPU nodes and one without GPUs, deployed."""
-    fresh_lab("server-1=server gpu-1=agent:2 gpu-2=agent:1 gpu-3=agent:1 agent-1=agent")
-    write_fleet(fleet_data())
+    """A server, three GPU nodes and one whose GPU the fleet file does not have yet, deployed."""
+    fresh_lab("server-1=server gpu-1=agent:2 gpu-2=agent:1 gpu-3=agent:1 agent-1=agent:1")
+    write_fleet(fleet_without_agent_gpu())
     deploy_well()
+
+
+def fleet_without_agent_gpu() -> FleetData:
+    data = fleet_data()
+    entry(data, "agent-1")["gpus"] = 0
+    return data
 
 
 def allocatable(node: str) -> str:
@@ -120,7 +138,7 @@ def test_a_deleted_runtime_class_is_named_with_the_command_that_restores_it(reco
 
 @pytest.mark.fault("changed host key")
 def test_a_host_key_that_changed_stops_only_that_machine(record_property: Record) -> None:
-    data = fleet_data()
+    data = fleet_without_agent_gpu()
     entry(data, "agent-1")["labels"] = {"site": "north"}
     entry(data, "gpu-2")["labels"] = {"site": "south"}
     write_fleet(data)
@@ -135,3 +153,28 @@ def test_a_host_key_that_changed_stops_only_that_machine(record_property: Record
     ended = deploy_well()
     record_property("seconds", ended.seconds)
     assert_no_leak({"refused": refused.output, "then": ended.output}, nodes=["server-1", "gpu-2", "agent-1"])
+
+
+@pytest.fixture(scope="module")
+def late_gpu() -> Ended:
+    """The deploy that first hears of agent-1's GPU; its K3s runs, and a power cut interrupted its dpkg."""
+    on_node("agent-1", INTERRUPT_DPKG)
+    write_fleet(fleet_data())
+    return deploy_well()
+
+
+@pytest.mark.fault("K3s installed before the toolkit")
+def test_a_node_that_had_k3s_first_gets_the_nvidia_runtime(late_gpu: Ended, record_property: Record) -> None:
+    assert allocatable("agent-1") == "1"
+    assert "gpu-check/agent-1/job: Creation complete" in late_gpu.output
+    again = deploy_well()
+    assert "No changes. Your infrastructure matches the configuration." in again.output
+    record_property("seconds", late_gpu.seconds_until(r"gpu-check/agent-1/job: Creation complete"))
+    assert_no_leak({"deploy": late_gpu.output}, nodes=["server-1", "agent-1"])
+
+
+@pytest.mark.fault("dpkg interrupted")
+def test_an_interrupted_dpkg_is_finished_first(late_gpu: Ended, record_property: Record) -> None:
+    assert "agent-1 toolkit: dpkg was interrupted: finishing it" in late_gpu.told
+    assert on_node("agent-1", "dpkg-query -W -f '${db:Status-Status}' power-cut") == "installed"
+    record_property("seconds", late_gpu.seconds_until(r"cluster/agent-1/machine/toolkit/run: Creation complete"))
