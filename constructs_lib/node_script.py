@@ -132,14 +132,18 @@ def run_as_root(path: str, *, step: str, node: str, time_limit_seconds: int, arg
             "  echo \"  fix: add '$(id -un) ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d\" >&2",
             "  exit 1",
             "fi",
-            f"sudo -n flock --nonblock --conflict-exit-code {_LOCK_IS_TAKEN} {lock_path(path)} "
-            f"timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} sh {path}{words} && exit 0 || code=$?",
+            # timeout comes first: it must lead the terminal's foreground group, else a program that asks the terminal
+            # for something is stopped for good.
+            f"sudo -n timeout --kill-after={KILL_AFTER_SECONDS} {time_limit_seconds} flock --no-fork --nonblock "
+            f"--conflict-exit-code {_LOCK_IS_TAKEN} {lock_path(path)} sh {path}{words} && exit 0 || code=$?",
             f'if [ "$code" -eq {_LOCK_IS_TAKEN} ]; then',
             f'  echo "{where}: another deploy runs this step right now" >&2',
             '  echo "  fix: wait for its end, then deploy again" >&2',
             "fi",
-            f'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then echo "{where}: ended after the time limit of '
-            f'{time_limit_seconds} s" >&2; fi',
+            'if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then',
+            f'  echo "{where}: ended after the time limit of {time_limit_seconds} s" >&2',
+            f"  sudo -n rm -rf {secrets_path(path)}",
+            "fi",
             'exit "$code"',
         ]
     )

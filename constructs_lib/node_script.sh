@@ -5,6 +5,10 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HERE=$(cd "$(dirname "$0")" && pwd)
 SECRETS=$HERE/$(basename "$0" .sh).secrets
 trap 'rm -rf "$SECRETS"' EXIT
+# Without these a shell that the time limit ends would leave out what it does at its end.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 say() { printf '%s %s: %s\n' "$NODE" "$STEP" "$*"; }
 

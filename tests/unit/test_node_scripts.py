@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,28 @@ def test_an_earlier_run_that_does_not_end_is_an_error_with_its_fix(tmp_path: Pat
 def test_the_command_that_runs_a_step_is_clean_and_bounded() -> None:
     command = run_as_root(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=7)
     assert_shellcheck_is_content(command)
-    assert (
-        "flock --nonblock --conflict-exit-code 75 .edge-gpu/x.lock timeout --kill-after=10 7 sh .edge-gpu/x.sh"
-        in command
+    assert "timeout --kill-after=10 7 flock --no-fork --nonblock --conflict-exit-code 75 .edge-gpu/x.lock sh" in command
+
+
+@pytest.mark.parametrize("last", ["sleep 60", "trap '' TERM; sleep 60"])
+def test_a_step_that_the_time_limit_ends_leaves_no_secret(tmp_path: Path, last: str) -> None:
+    folder = tmp_path / ".edge-gpu"
+    (folder / "x.secrets").mkdir(parents=True)
+    (folder / "x.secrets" / "token").write_text("secret")
+    begin = files("constructs_lib").joinpath("node_script.sh").read_text()
+    (folder / "x.sh").write_text(f"NODE=n STEP=x\n{begin}\nsay started\n{last}\n")
+    (tmp_path / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    command = run_as_root(".edge-gpu/x.sh", step="x", node="n", time_limit_seconds=1)
+    done = subprocess.run(
+        ["sh", "-c", command.replace("--kill-after=10", "--kill-after=1")],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.stdout == "n x: started\n"
+    assert done.returncode in (124, 137), done.stderr
+    assert "ERROR node=n step=x: ended after the time limit of 1 s" in done.stderr
+    assert not (folder / "x.secrets").exists()

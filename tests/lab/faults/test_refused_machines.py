@@ -25,6 +25,7 @@ LAB = "server-1=server:1 agent-1=agent agent-2=agent agent-3=agent agent-4=agent
 DATE_AHEAD = "/usr/local/sbin/date"
 DATE_SCRIPT = "#!/bin/sh\nexec /usr/bin/date -d '+10 minutes' \"$@\"\n"
 K3D_TEMPLATE = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl"
+OLD_TEMPLATE = '[plugins.linux]\n  runtime = "io.containerd.runtime.v1.linux"\n'
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def deploys() -> TwoDeploys:
     on_node("agent-3", "mv /etc/sudoers.d/edge /root/sudoers")
     on_node("agent-4", "echo '[Service]' >/etc/systemd/system/k3s-agent.service")
     on_node("agent-4", "mount -t tmpfs -o size=300m tmpfs /var/lib/rancher")
-    on_node("agent-4", f"mkdir -p $(dirname {K3D_TEMPLATE}); echo 'version = 1' >{K3D_TEMPLATE}")
+    on_node("agent-4", f"mkdir -p $(dirname {K3D_TEMPLATE}); cat >{K3D_TEMPLATE}", stdin=OLD_TEMPLATE)
     # A clock of its own is what a container cannot have: this `date` stands for one that is ahead.
     on_node("agent-4", f"cat >{DATE_AHEAD} && chmod 0755 {DATE_AHEAD}", stdin=DATE_SCRIPT)
     on_node("agent-4", "hostname agent-3")
@@ -92,8 +93,8 @@ def test_an_old_containerd_template_is_told_with_all_else_of_its_machine(
     deploys.assert_failed_alone("agent-4")
     said = deploys.first.told
     assert "node=agent-4 step=preflight: a containerd template overrides the runtimes that K3s finds" in said
-    assert f"cause: {K3D_TEMPLATE} exists" in said
-    assert "fix: remove it: K3s finds the nvidia runtime by itself" in said
+    assert f"cause: {K3D_TEMPLATE} is the one that old k3d guides download" in said
+    assert "fix: move it away: K3s finds the nvidia runtime by itself" in said
     recovered("agent-4")
 
 
