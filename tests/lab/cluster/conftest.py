@@ -39,12 +39,14 @@ class ClusterLab:
         file: the fleet file, rewritten for each deploy.
         releases: address that serves both K3s versions.
         sha256: their checksums by version.
+        asked: what nodes asked that address for, as "<node's address> <path>".
     """
 
     settings: LabSettings
     file: Path
     releases: str
     sha256: dict[str, str]
+    asked: list[str]
 
     def deploy(self, change: Callable[[FleetData], None] | None = None) -> Run:
         """Deploy the lab's fleet, with something changed in its file."""
@@ -117,28 +119,32 @@ def settings() -> LabSettings:
 
 
 @pytest.fixture(scope="session")
-def releases(settings: LabSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    """Serves the lab's K3s and its relink as one version newer; address and checksums by version."""
+def releases(
+    settings: LabSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, dict[str, str], list[str]]]:
+    """Serves the lab's K3s and its relink as one version newer: address, checksums by version, what it was asked."""
     folder = tmp_path_factory.mktemp("releases")
     sha256 = {}
     for version in (K3S_VERSION, K3S_RELINK_VERSION):
         built = build_k3s(progress=Progress(), version=version).path
         (folder / version).symlink_to(built)
         sha256[version] = (built / "sha256sum-amd64.txt").read_text().split()[0]
-    handler = functools.partial(_Quiet, directory=str(folder))
+    asked: list[str] = []
+    handler = functools.partial(_Recording, asked, directory=str(folder))
     server = http.server.ThreadingHTTPServer((settings.gateway, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{settings.gateway}:{server.server_port}", sha256
+    yield f"http://{settings.gateway}:{server.server_port}", sha256, asked
     server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def lab(
-    settings: LabSettings, releases: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+    settings: LabSettings, releases: tuple[str, dict[str, str], list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ClusterLab]:
     """The lab with a fleet file; destroyed at the end of the module."""
     file = tmp_path_factory.mktemp("fleets") / f"{NAME}.yaml"
-    lab = ClusterLab(settings=settings, file=file, releases=releases[0], sha256=releases[1])
+    address, sha256, asked = releases
+    lab = ClusterLab(settings=settings, file=file, releases=address, sha256=sha256, asked=asked)
     lab.write()
     if (EDGE / "terraform.tfstate").exists():
         left = lab.destroy()
@@ -151,6 +157,13 @@ def lab(
     RECORDS.unlink(missing_ok=True)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
-        pass
+class _Recording(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, asked: list[str], *args: Any, **named: Any) -> None:
+        self._asked = asked
+        super().__init__(*args, **named)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 (the parent's names)
+        self._asked.append(f"{self.client_address[0]} {self.path}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
