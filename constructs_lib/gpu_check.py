@@ -120,6 +120,7 @@ class GpuCheck(Construct):
                     node=node,
                     host=gate_host,
                     plugin=plugin,
+                    namespace=namespace,
                     timeout_seconds=timeout_seconds,
                     rerun_with=rerun_with,
                 )
@@ -175,6 +176,7 @@ def _gate(
     node: GpuNode,
     host: SshHost,
     plugin: NvidiaDevicePlugin | None,
+    namespace: str,
     timeout_seconds: int,
     rerun_with: Sequence[str],
 ) -> RemoteStep:
@@ -184,10 +186,12 @@ def _gate(
         host=host,
         node=node.name,
         script="gpu_gate.sh",
-        time_limit_seconds=timeout_seconds + 60,
+        time_limit_seconds=timeout_seconds + 180,
         parameters={
             "GPUS": str(node.gpus),
             "WAIT_SECONDS": str(timeout_seconds),
+            "CHECK_NAMESPACE": namespace,
+            "CHECK_JOB": job_name(node.name),
             "PLUGIN_NAMESPACE": plugin.namespace_name if plugin is not None else "nvidia-device-plugin",
             "PLUGIN_SELECTOR": plugin.pod_selector
             if plugin is not None

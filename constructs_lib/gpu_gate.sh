@@ -1,5 +1,7 @@
-# Exits 0 when the node offers exactly the expected GPUs to the scheduler; changes nothing. Runs on a server.
+# Exits 0 when the node offers exactly the expected GPUs to the scheduler, and nothing of an earlier check holds them.
+# Runs on a server.
 : "${NODE:?}" "${GPUS:?}" "${WAIT_SECONDS:?}" "${PLUGIN_NAMESPACE:?}" "${PLUGIN_SELECTOR:?}"
+: "${CHECK_NAMESPACE:?}" "${CHECK_JOB:?}"
 
 kubectl() { /usr/local/bin/k3s kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml --request-timeout=10s "$@"; }
 
@@ -8,6 +10,21 @@ allocatable() {
     echo "${seen:-0}"
     [ "${seen:-0}" = "$GPUS" ]
 }
+
+# A deploy that was killed leaves its check behind, which Terraform knows nothing of. Where it knows a check, that one
+# is gone by now: it is made anew after each gate.
+earlier_check() {
+    kubectl get job -n "$CHECK_NAMESPACE" "$CHECK_JOB" --ignore-not-found -o name
+    kubectl get pod -n "$CHECK_NAMESPACE" -l "job-name=$CHECK_JOB" -o name
+}
+no_earlier_check() { [ -z "$(earlier_check)" ]; }
+if ! no_earlier_check; then
+    say "removing what an earlier deploy left: $(earlier_check | tr '\n' ' ')"
+    kubectl delete job -n "$CHECK_NAMESPACE" "$CHECK_JOB" --ignore-not-found --cascade=foreground --wait=false >/dev/null
+    wait_until 120 no_earlier_check ||
+        fail "an earlier check does not end: $(earlier_check | tr '\n' ' ')" "its pod holds the GPUs of $NODE" \
+            "k3s kubectl describe job -n $CHECK_NAMESPACE $CHECK_JOB"
+fi
 
 started=$(date +%s)
 if wait_until "$WAIT_SECONDS" allocatable; then
