@@ -37,6 +37,7 @@ def machines(fleet: Fleet) -> list[Machine]:
                 host_key=node.host_key,
                 private_key_path=ssh.private_key_path,
                 bastion=bastion,
+                connect_timeout_seconds=ssh.connect_timeout_seconds,
             ),
             role=node.role,
             architecture=node.architecture,

@@ -59,6 +59,7 @@ class Ssh(Section):
     private_key_path: KeyFile | None = Field(None, description="The operator's private key, without passphrase.")
     agent: Flag = Field(False, description="Use the keys of the SSH agent that SSH_AUTH_SOCK names.")
     bastion: Bastion | None = Field(None, description="Jump host. Default: nodes are reached directly.")
+    connect_timeout_seconds: Seconds = Field(60, description="How long a step tries to connect before it fails.")
 
 
 class Node(Section):

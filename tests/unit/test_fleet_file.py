@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stacks.fleet import FleetError, Problem, load_fleet, parse_fleet
+from stacks.fleet_to_constructs import machines
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEETS = ROOT / "tests" / "fleets"
@@ -77,6 +78,7 @@ def test_every_key_of_a_whole_file_reaches_the_model() -> None:
     assert fleet.ssh.private_key_path == Path("/home/operator/.ssh/id_ed25519")
     assert fleet.ssh.bastion is not None
     assert fleet.ssh.bastion.port == 2222
+    assert {machine.host.connect_timeout_seconds for machine in machines(fleet)} == {90}
     assert server.address == "2001:db8::11"
     assert server.host_key is not None
     assert len(server.host_key.split()) == 2, "the comment of a host key is dropped"

@@ -70,7 +70,8 @@ def fresh_lab(nodes: str) -> None:
 def fleet_data() -> FleetData:
     """The fleet file that `lab up` wrote, under the suite's own fleet name."""
     data: FleetData = yaml.safe_load(SETTINGS.fleet_file.read_text())
-    return {**data, "name": FLEET_NAME}
+    # Lab nodes are near: what does not answer in 15 s will not.
+    return {**data, "name": FLEET_NAME, "ssh": {**data["ssh"], "connect_timeout_seconds": 15}}
 
 
 def write_fleet(data: FleetData, *, path: Path = FLEET_FILE) -> None:
