@@ -11,29 +11,21 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab.faults.command import Ended, deploy, deploy_well, edge_gpu
-from tests.lab.faults.fault_lab import EDGE, fleet_data, fresh_lab, on_node, ready_nodes, write_fleet
+from tests.lab.faults.fault_lab import EDGE, fleet_data, fresh_lab, on_node, only, ready_nodes, write_fleet
 from tests.lab.faults.leaks import assert_no_leak
 
-NODES = ("server-1", "gpu-1")
-# What is printed when a phase begins, in an order in which none is over before its turn; and how many seconds later its
-# middle is. The device plugin's release is there within a second.
+# What is printed when a phase of one machine begins, in their order, and how many seconds later its middle is: the device
+# plugin's release is there within a second.
 PHASES = {
     "preflight": (r"cluster/server-1/machine/preflight/run: Creating", 0.7),
-    "driver": (r"cluster/gpu-1/machine/driver/run: Creating", 0.2),
-    "toolkit": (r"cluster/gpu-1/machine/toolkit/run: Creating", 2.0),
+    "driver": (r"cluster/server-1/machine/driver/run: Creating", 0.2),
+    "toolkit": (r"cluster/server-1/machine/toolkit/run: Creating", 2.0),
     "K3s on the server": (r"cluster/server-1/node/k3s/run: Creating", 2.0),
     "device plugin": (r"nvidia-device-plugin/release: Creating", 0.1),
-    "K3s on an agent": (r"cluster/gpu-1/node/k3s/run: Creating", 2.0),
-    "GPU gate": (r"gpu-check/gpu-1/gpu-gate/run: Creating", 0.7),
-    "GPU check": (r"gpu-check/gpu-1/job: Creating", 1.0),
+    "GPU gate": (r"gpu-check/server-1/gpu-gate/run: Creating", 0.7),
+    "GPU check": (r"gpu-check/server-1/job: Creating", 1.0),
 }
-
-
-@pytest.fixture
-def bare_nodes() -> None:
-    """A server and a GPU node, new, and no state of theirs."""
-    fresh_lab("server-1=server gpu-1=agent:1")
-    write_fleet(fleet_data())
+JOINING = (r"cluster/agent-1/node/k3s/run: Creating", 2.0)
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -51,7 +43,7 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def killed_in(pattern: str, *, seconds: float) -> Ended:
+def killed_in(pattern: str, seconds: float) -> Ended:
     """A deploy whose terraform is killed with -9 so long after a line matches."""
     running = edge_gpu("deploy")
     running.wait_for_line(pattern)
@@ -64,10 +56,11 @@ def killed_in(pattern: str, *, seconds: float) -> Ended:
 
 
 @pytest.mark.fault("two deploys at once (state lock)")
-@pytest.mark.usefixtures("bare_nodes")
 def test_a_second_deploy_is_refused_and_does_not_disturb_the_first(
     record_property: Callable[[str, object], None],
 ) -> None:
+    fresh_lab("server-1=server gpu-1=agent:1")
+    write_fleet(fleet_data())
     first = edge_gpu("deploy")
     first.wait_for_line(r"\| server-1 k3s: starting k3s")
     second = deploy()
@@ -79,20 +72,25 @@ def test_a_second_deploy_is_refused_and_does_not_disturb_the_first(
     again = deploy_well()
     assert "No changes. Your infrastructure matches the configuration." in again.output
     record_property("seconds", again.seconds)
-    assert_no_leak({"first": ended.output, "second": second.output}, nodes=NODES)
+    assert_no_leak({"first": ended.output, "second": second.output}, nodes=["server-1", "gpu-1"])
 
 
 @pytest.mark.fault("terraform killed with -9 in the middle of each phase")
-@pytest.mark.usefixtures("bare_nodes")
 def test_the_same_command_goes_on_after_terraform_was_killed(record_property: Callable[[str, object], None]) -> None:
+    fresh_lab("server-1=server:1 agent-1=agent")
     outputs = {}
+    # One machine first: its phases come one after the other, so that none is over before it is killed.
+    write_fleet(only(fleet_data(), "server-1"))
     for phase, (pattern, seconds) in PHASES.items():
-        killed = killed_in(pattern, seconds=seconds)
-        outputs[phase] = killed.output
-        assert killed.code != 0, f"{phase}: {killed.output}"
+        outputs[phase] = killed_in(pattern, seconds).output
+    write_fleet(fleet_data())
+    outputs["K3s on an agent"] = killed_in(*JOINING).output
+    for phase, output in outputs.items():
+        assert "exit code" in output.splitlines()[-1], f"{phase}: {output}"
     whole = deploy_well()
     record_property("seconds", whole.seconds)
-    assert ready_nodes() == set(NODES)
+    assert ready_nodes() == {"server-1", "agent-1"}
     assert "No changes. Your infrastructure matches the configuration." in deploy_well().output
-    assert on_node("gpu-1", "pgrep -f '[.]edge-gpu/' || :") == "", "a step of a killed deploy still runs"
-    assert_no_leak({**outputs, "the last deploy": whole.output}, nodes=NODES)
+    for node in ("server-1", "agent-1"):
+        assert on_node(node, "pgrep -f '[.]edge-gpu/' || :") == "", f"a step of a killed deploy still runs on {node}"
+    assert_no_leak({**outputs, "the last deploy": whole.output}, nodes=["server-1", "agent-1"])
