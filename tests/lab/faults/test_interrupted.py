@@ -14,8 +14,8 @@ from tests.lab.faults.command import Ended, deploy, deploy_well, edge_gpu
 from tests.lab.faults.fault_lab import EDGE, fleet_data, fresh_lab, on_node, only, ready_nodes, write_fleet
 from tests.lab.faults.leaks import assert_no_leak
 
-# What is printed when a phase of one machine begins, in their order, and how many seconds later its middle is: the device
-# plugin's release is there within a second.
+# What is printed when a phase of one machine begins, in their order, and how many seconds later its middle is: the
+# device plugin's release is there within a second.
 PHASES = {
     "preflight": (r"cluster/server-1/machine/preflight/run: Creating", 0.7),
     "driver": (r"cluster/server-1/machine/driver/run: Creating", 0.2),
@@ -78,19 +78,20 @@ def test_a_second_deploy_is_refused_and_does_not_disturb_the_first(
 @pytest.mark.fault("terraform killed with -9 in the middle of each phase")
 def test_the_same_command_goes_on_after_terraform_was_killed(record_property: Callable[[str, object], None]) -> None:
     fresh_lab("server-1=server:1 agent-1=agent")
-    outputs = {}
+    killed = {}
     # One machine first: its phases come one after the other, so that none is over before it is killed.
     write_fleet(only(fleet_data(), "server-1"))
     for phase, (pattern, seconds) in PHASES.items():
-        outputs[phase] = killed_in(pattern, seconds).output
+        killed[phase] = killed_in(pattern, seconds)
     write_fleet(fleet_data())
-    outputs["K3s on an agent"] = killed_in(*JOINING).output
-    for phase, output in outputs.items():
-        assert "exit code" in output.splitlines()[-1], f"{phase}: {output}"
+    killed["K3s on an agent"] = killed_in(*JOINING)
+    for phase, ended in killed.items():
+        assert ended.code == 1, f"{phase}: {ended.output}"
     whole = deploy_well()
     record_property("seconds", whole.seconds)
     assert ready_nodes() == {"server-1", "agent-1"}
     assert "No changes. Your infrastructure matches the configuration." in deploy_well().output
     for node in ("server-1", "agent-1"):
         assert on_node(node, "pgrep -f '[.]edge-gpu/' || :") == "", f"a step of a killed deploy still runs on {node}"
+    outputs = {phase: ended.output for phase, ended in killed.items()}
     assert_no_leak({**outputs, "the last deploy": whole.output}, nodes=["server-1", "agent-1"])
