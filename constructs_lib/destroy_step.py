@@ -53,6 +53,7 @@ class DestroyStep(Step):
             connection=host.connection_from_state(),
             provisioners=[
                 RemoteExecProvisioner(type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}"]),
+                # Whole: a destroy provisioner may refer to nothing but its own resource, so to no `local` value.
                 FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
                 RemoteExecProvisioner(
                     type="remote-exec",
