@@ -83,7 +83,8 @@ class StackContents(TerraformElement):
 
     def to_hcl_terraform(self) -> Any:
         """The part of the stack's HCL: the texts alone, see `HeldElement.for_hcl`."""
-        return {"locals": {name: encoded(text) for name, text in self.texts.items()}} if self.texts else {}
+        # The HCL writer has its own form of a local value.
+        return {"locals": {name: {"value": encoded(text)} for name, text in self.texts.items()}} if self.texts else {}
 
 
 def _may_hold_token(block: dict[str, Any]) -> bool:
