@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
@@ -195,6 +196,25 @@ def _gate(
     )
 
 
+@cache
+def _any_taint() -> Sequence[JobV1SpecTemplateSpecToleration]:
+    return (JobV1SpecTemplateSpecToleration(operator="Exists"),)
+
+
+@cache
+def _container(*, gpus: int, image: str, command: Sequence[str]) -> JobV1SpecTemplateSpecContainer:
+    limit = {GPU_RESOURCE: str(gpus)}
+    return JobV1SpecTemplateSpecContainer(
+        name="gpu-check",
+        image=image,
+        image_pull_policy="IfNotPresent",
+        command=list(command),
+        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(gpus))],
+        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
 def _job(
     scope: Construct,
     *,
@@ -205,17 +225,7 @@ def _job(
     timeout_seconds: int,
     rerun_with: Sequence[str],
 ) -> HeldResource:
-    limit = {GPU_RESOURCE: str(node.gpus)}
     labels = {"app.kubernetes.io/name": "gpu-check"}
-    container = JobV1SpecTemplateSpecContainer(
-        name="gpu-check",
-        image=image,
-        image_pull_policy="IfNotPresent",
-        command=list(command),
-        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(node.gpus))],
-        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
-        termination_message_policy="FallbackToLogsOnError",
-    )
     return HeldResource(
         scope,
         "job",
@@ -233,9 +243,9 @@ def _job(
                         runtime_class_name="nvidia",
                         restart_policy="Never",
                         node_selector={"kubernetes.io/hostname": node.name},
-                        toleration=[JobV1SpecTemplateSpecToleration(operator="Exists")],
+                        toleration=_any_taint(),
                         automount_service_account_token=False,
-                        container=[container],
+                        container=[_container(gpus=node.gpus, image=image, command=tuple(command))],
                     ),
                 ),
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from constructs_lib.cdk import (
@@ -79,10 +80,7 @@ class RemoteStep(Step):
         uploaded = script_path(step=id_, node=node)
         secrets = secrets_path(uploaded)
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
-            RemoteExecProvisioner(
-                type="remote-exec",
-                inline=[f"install -d -m 0700 {NODE_FOLDER}" + (f" {secrets}" if secrets_folder else "")],
-            ),
+            _folders(secrets if secrets_folder else ""),
             FileProvisioner(type="file", content=content, destination=uploaded),
         ]
         if secrets_folder is not None:
@@ -123,3 +121,10 @@ class RemoteStep(Step):
     def address(self) -> str:
         """Terraform address of the step's resource, for `rerun_with` of another step."""
         return self.resource.address
+
+
+@cache
+def _folders(secrets: str) -> RemoteExecProvisioner:
+    return RemoteExecProvisioner(
+        type="remote-exec", inline=[f"install -d -m 0700 {NODE_FOLDER}" + (f" {secrets}" if secrets else "")]
+    )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ID = "edge-gpu-contents"
 """Its construct id; it writes no block of its own."""
+PART = 1000
+"""Elements in one piece. The time that the CDK's process takes to read a message grows with the square of its size."""
 _TOKEN = re.compile(r"TfToken\[|TFTOKEN|e\+2\d\d")
 """A token of the CDK in JSON: in a text, in a list's text, or as a number far out of range."""
 
@@ -24,13 +26,17 @@ class StackContents(TerraformElement):
 
     Args:
         stack: The stack. Use `StackContents.of(stack)`: there is one a stack.
+        part: Which part of a large stack's, from 1.
 
     Attributes:
         texts: Texts by name of their `local` value.
     """
 
-    def __init__(self, stack: TerraformStack) -> None:
-        super().__init__(stack, ID)
+    def __init__(self, stack: TerraformStack, part: int = 1) -> None:
+        super().__init__(stack, ID if part == 1 else f"{ID}-{part}")
+        self._stack = stack
+        self._last = self
+        self._part = part
         self.texts: dict[str, str] = {}
         self._elements: list[HeldElement] = []
         self._seen: list[str] = []
@@ -44,7 +50,9 @@ class StackContents(TerraformElement):
 
     def add(self, element: HeldElement) -> None:
         """Write this element's block too."""
-        self._elements.append(element)
+        if len(self._last._elements) >= PART:
+            self._last = StackContents(self._stack, self._last._part + 1)
+        self._last._elements.append(element)
 
     def shared_text(self, name: str, text: str) -> str:
         """A Terraform expression for a text that many elements hold: it is written once, as a `local` value.
