@@ -56,6 +56,7 @@ class DestroyStep(Step):
                     type="remote-exec",
                     inline=[receive_step(uploaded, step=id_, node=node, time_limit_seconds=time_limit_seconds)],
                 ),
+                # Whole: a destroy provisioner may refer to nothing but its own resource, so to no `local` value.
                 FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
                 RemoteExecProvisioner(
                     type="remote-exec",

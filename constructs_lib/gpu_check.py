@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
+from constructs_lib.held_element import HeldResource
+from constructs_lib.kubernetes_objects import KubernetesObjects
 from constructs_lib.machine import GPU_PRESENT_LABEL
 from constructs_lib.node_script import terraform_literal
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
-from constructs_lib.ordering import address_of, resources_of, run_after
+from constructs_lib.ordering import address_of, addresses_of, run_after
+from constructs_lib.place import Group
 from constructs_lib.providers import (
-    DataKubernetesResources,
     JobV1,
     JobV1Metadata,
     JobV1Spec,
@@ -53,7 +56,7 @@ class GpuNode:
     made_by: IConstruct | None = None
 
 
-class GpuCheck(Construct):
+class GpuCheck(Group):
     """Gate, job and report for each GPU node; a node that fails fails the deploy and hides no other.
 
     Gate: a bounded wait until the node offers exactly its GPUs; on failure it tells the cause (no label, no
@@ -100,20 +103,18 @@ class GpuCheck(Construct):
         home = NamespaceV1(self, "namespace", metadata=NamespaceV1Metadata(name=namespace))
         if plugin is not None:
             run_after(home, plugin)
+        home_address = address_of(home)
+        plugin_addresses = addresses_of(plugin) if plugin is not None else []
         own = files("constructs_lib").joinpath("gpu_check.sh").read_text(encoding="utf-8")
         argv = list(command) if command is not None else ["/bin/sh", "-c", own]
+        argv = [terraform_literal(word) for word in argv]
         entries: list[str] = []
-        jobs: list[JobV1] = []
+        jobs: list[HeldResource] = []
         for node in nodes:
-            scope_of_node = Construct(self, node.name)
-            prerequisites: list[IConstruct] = [home]
-            rerun_with: list[str] = []
-            if node.made_by is not None:
-                prerequisites.append(node.made_by)
-                rerun_with += [address_of(resource) for resource in resources_of(node.made_by)]
-            if plugin is not None:
-                prerequisites.append(plugin)
-                rerun_with.append(address_of(plugin.release))
+            scope_of_node = Group(self, node.name)
+            made_by = addresses_of(node.made_by) if node.made_by is not None else []
+            before = [home_address, *made_by, *plugin_addresses]
+            rerun_with = [*made_by, *([address_of(plugin.release)] if plugin is not None else [])]
             if gate_host is not None:
                 gate = _gate(
                     scope_of_node,
@@ -124,32 +125,30 @@ class GpuCheck(Construct):
                     timeout_seconds=timeout_seconds,
                     rerun_with=rerun_with,
                 )
-                run_after(gate, *prerequisites)
-                prerequisites, rerun_with = [home, gate], [gate.address]
+                gate.resource.wait_for(before)
+                before, rerun_with = [home_address, gate.address], [gate.address]
             job = _job(
                 scope_of_node,
                 node=node,
                 namespace=namespace,
                 image=image,
-                command=[terraform_literal(word) for word in argv],
+                command=argv,
                 timeout_seconds=timeout_seconds,
                 rerun_with=rerun_with,
             )
-            run_after(job, *prerequisites)
+            job.wait_for(before)
             jobs.append(job)
             _allocatable(scope_of_node, node=node, after=job)
-            pods = DataKubernetesResources(
+            pods = KubernetesObjects(
                 scope_of_node,
                 "pods",
                 api_version="v1",
                 kind="Pod",
                 namespace=namespace,
                 label_selector=f"job-name={job_name(node.name)}",
-                depends_on=[job],
             )
-            entries.append(
-                _report_entry(node, objects=f"data.{pods.terraform_resource_type}.{pods.friendly_unique_id}.objects")
-            )
+            pods.wait_for([job.address])
+            entries.append(_report_entry(node, objects=f"{pods.address}.objects"))
         RuntimeClassCheck(self, "runtime-class", after=jobs)
         self.report = "${jsonencode({" + ", ".join(entries) + "})}"
 
@@ -201,6 +200,25 @@ def _gate(
     )
 
 
+@cache
+def _any_taint() -> Sequence[JobV1SpecTemplateSpecToleration]:
+    return (JobV1SpecTemplateSpecToleration(operator="Exists"),)
+
+
+@cache
+def _container(*, gpus: int, image: str, command: Sequence[str]) -> JobV1SpecTemplateSpecContainer:
+    limit = {GPU_RESOURCE: str(gpus)}
+    return JobV1SpecTemplateSpecContainer(
+        name="gpu-check",
+        image=image,
+        image_pull_policy="IfNotPresent",
+        command=list(command),
+        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(gpus))],
+        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
 def _job(
     scope: Construct,
     *,
@@ -210,54 +228,48 @@ def _job(
     command: Sequence[str],
     timeout_seconds: int,
     rerun_with: Sequence[str],
-) -> JobV1:
-    limit = {GPU_RESOURCE: str(node.gpus)}
+) -> HeldResource:
     labels = {"app.kubernetes.io/name": "gpu-check"}
-    container = JobV1SpecTemplateSpecContainer(
-        name="gpu-check",
-        image=image,
-        image_pull_policy="IfNotPresent",
-        command=list(command),
-        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(node.gpus))],
-        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
-        termination_message_policy="FallbackToLogsOnError",
-    )
-    return JobV1(
+    return HeldResource(
         scope,
         "job",
-        metadata=JobV1Metadata(name=job_name(node.name), namespace=namespace, labels=labels),
-        spec=JobV1Spec(
-            backoff_limit=RETRIES,
-            active_deadline_seconds=timeout_seconds,
-            template=JobV1SpecTemplate(
-                metadata=JobV1SpecTemplateMetadata(labels=labels),
-                spec=JobV1SpecTemplateSpec(
-                    runtime_class_name="nvidia",
-                    restart_policy="Never",
-                    node_selector={"kubernetes.io/hostname": node.name},
-                    toleration=[JobV1SpecTemplateSpecToleration(operator="Exists")],
-                    automount_service_account_token=False,
-                    container=[container],
+        type_="kubernetes_job_v1",
+        provider="kubernetes",
+        binding=JobV1,
+        arguments={
+            "metadata": JobV1Metadata(name=job_name(node.name), namespace=namespace, labels=labels),
+            "spec": JobV1Spec(
+                backoff_limit=RETRIES,
+                active_deadline_seconds=timeout_seconds,
+                template=JobV1SpecTemplate(
+                    metadata=JobV1SpecTemplateMetadata(labels=labels),
+                    spec=JobV1SpecTemplateSpec(
+                        runtime_class_name="nvidia",
+                        restart_policy="Never",
+                        node_selector={"kubernetes.io/hostname": node.name},
+                        toleration=_any_taint(),
+                        automount_service_account_token=False,
+                        container=[_container(gpus=node.gpus, image=image, command=tuple(command))],
+                    ),
                 ),
             ),
-        ),
-        wait_for_completion=True,
-        # Longer than the job's own deadline: the job's failure says more than ours.
-        timeouts=JobV1Timeouts(create=f"{timeout_seconds + 60}s", delete="2m"),
+            "wait_for_completion": True,
+            # Longer than the job's own deadline: the job's failure says more than ours.
+            "timeouts": JobV1Timeouts(create=f"{timeout_seconds + 60}s", delete="2m"),
+        },
         lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,
     )
 
 
-def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
+def _allocatable(scope: Construct, *, node: GpuNode, after: HeldResource) -> None:
     label = f'try(self.objects[0].metadata.labels["{GPU_PRESENT_LABEL}"], "missing")'
     seen = f'try(tonumber(self.objects[0].status.allocatable["{GPU_RESOURCE}"]), 0)'
-    DataKubernetesResources(
+    read = KubernetesObjects(
         scope,
         "allocatable",
         api_version="v1",
         kind="Node",
         field_selector=f"metadata.name={node.name}",
-        depends_on=[after],
         lifecycle=TerraformResourceLifecycle(
             postcondition=[
                 Postcondition(
@@ -272,6 +284,7 @@ def _allocatable(scope: Construct, *, node: GpuNode, after: JobV1) -> None:
             ]
         ),
     )
+    read.wait_for([after.address])
 
 
 def _report_entry(node: GpuNode, *, objects: str) -> str:

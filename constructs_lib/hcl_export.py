@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import inspect
-import re
 from collections.abc import Mapping
 
 from constructs_lib.cdk import (
@@ -14,11 +11,11 @@ from constructs_lib.cdk import (
     TerraformDataSource,
     TerraformResource,
 )
-from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, Release
+from constructs_lib.hcl_text import encoded
+from constructs_lib.held_element import HeldElement
+from constructs_lib.providers import HelmProvider, Release
+from constructs_lib.struct_values import struct_values
 from constructs_lib.terraform_data import TerraformData
-
-_EXPRESSION = re.compile(r"(?<!\$)\$\{|(?<!%)%\{")
-_NEEDS_QUOTING = re.compile(r'^[\[{]|["\n\\]|\$\$\{|%\{')
 
 
 def prepare_for_hcl(tree: IConstruct) -> None:
@@ -34,6 +31,8 @@ def prepare_for_hcl(tree: IConstruct) -> None:
         tree: The app, or a stack.
     """
     for node in tree.node.find_all():
+        if isinstance(node, HeldElement):
+            node = node.for_hcl()
         if isinstance(node, TerraformData):
             _prepare(node)
         elif isinstance(node, HelmProvider):
@@ -56,7 +55,7 @@ def _prepare(resource: TerraformData) -> None:
         elif provisioner.content is not None:
             _set(resource, index, "content", encoded(provisioner.content))
     for name, argument in resource.arguments.items():
-        resource.add_override(name, _texts_stay_texts(argument))
+        resource.override_for_hcl(name, _texts_stay_texts(argument))
     for index, argument, value in resource.provisioner_settings:
         _set(resource, index, argument, value)
 
@@ -73,8 +72,7 @@ def _texts_stay_texts(value: object) -> object:
 def _rewrite_helm_provider(provider: HelmProvider) -> None:
     # The bindings write a block; the provider has an argument of that name since version 3.
     settings = provider.kubernetes_input
-    names = inspect.signature(HelmProviderKubernetes).parameters
-    given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+    given = struct_values(settings)
     provider.reset_kubernetes()
     provider.add_override("kubernetes", {name: _texts_stay_texts(value) for name, value in given.items()})
 
@@ -109,37 +107,4 @@ def _rewrite_lifecycle(element: TerraformResource | TerraformDataSource) -> None
 
 def _set(resource: TerraformData, index: int, argument: str, value: object) -> None:
     # In the HCL writer's own form of a provisioner, the arguments are one level deeper than in JSON.
-    resource.add_override(f"provisioner.{index}.{resource.provisioner_structs[index].type}.value.{argument}", value)
-
-
-def encoded(text: str) -> str:
-    """`text` with its literal parts as expressions without quotes to escape; unchanged when it needs none.
-
-    Args:
-        text: A Terraform template: `$${` in it stands for `${`.
-    """
-    if not _NEEDS_QUOTING.search(text):
-        return text
-    parts, rest = [], text
-    while found := _EXPRESSION.search(rest):
-        end = _end_of_expression(rest, found.end())
-        parts += [_literal(rest[: found.start()]), rest[found.start() : end]]
-        rest = rest[end:]
-    return "".join([*parts, _literal(rest)])
-
-
-def _end_of_expression(text: str, position: int) -> int:
-    depth, quoted = 1, False
-    while depth:
-        character = text[position]
-        if character == '"' and text[position - 1] != "\\":
-            quoted = not quoted
-        elif not quoted and character in "{}":
-            depth += 1 if character == "{" else -1
-        position += 1
-    return position
-
-
-def _literal(text: str) -> str:
-    plain = text.replace("$${", "${").replace("%%{", "%{")
-    return f'${{base64decode("{base64.b64encode(plain.encode()).decode()}")}}' if text else ""
+    resource.override_for_hcl(f"provisioner.{index}.{resource.provisioner_structs[index].type}.value.{argument}", value)

@@ -12,6 +12,7 @@ from constructs_lib.container_image import ContainerImage
 from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.node_script import terraform_literal
 from constructs_lib.ordering import run_after
+from constructs_lib.place import Group
 from constructs_lib.remote_step import RemoteStep
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.terraform_data import TerraformData
@@ -20,7 +21,7 @@ HANDOVER = "image_handover.sh"
 """The script that runs on each node."""
 
 
-class ImageHandover(Construct):
+class ImageHandover(Group):
     """Save an image once, upload it to each node, check its sha256 there and let K3s import it.
 
     All of it happens when the image's id, the script or the machine changes, never otherwise. On the node the image
@@ -89,7 +90,7 @@ class ImageHandover(Construct):
         )
         run_after(saved, image)
         for name, host in hosts.items():
-            node = Construct(self, name)
+            node = Group(self, name)
             handed_over = RemoteStep(
                 node,
                 f"image-{stem}",

@@ -19,11 +19,13 @@ from constructs_lib.node_removal import NodeRemoval
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
 from constructs_lib.offline_bundle import BundleFile, release_in_bundle, toolkit_in_bundle
 from constructs_lib.ordering import run_after
+from constructs_lib.place import Group, place_of
 from constructs_lib.preflight import PreflightLimits
 from constructs_lib.reboot import Reboot, RebootSettings
+from constructs_lib.stack_contents import StackContents
 
 
-class K3sCluster(Construct):
+class K3sCluster(Group):
     """Servers and agents, each brought up in the order preflight, driver, reboot, container toolkit, K3s.
 
     Machines are worked on side by side, but K3s is installed and upgraded on the servers one after the other, and then
@@ -88,13 +90,18 @@ class K3sCluster(Construct):
         self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
         self.nodes: list[K3sNode] = []
         server_reboots: list[Reboot] = []
+        # Once for all: in the step of every machine, the names of all others would grow with the square of the fleet.
+        contents = StackContents.of(place_of(self).stack)
+        names = contents.shared_text(
+            f"edge_gpu_nodes_of_{place_of(self).name}", " ".join(machine.name for machine in machines)
+        )
         for machine in machines:
-            scope_of_node = Construct(self, machine.name)
+            scope_of_node = Group(self, machine.name)
             preparation = MachinePreparation(
                 scope_of_node,
                 "machine",
                 machine=machine,
-                other_nodes=[other.name for other in machines if other is not machine],
+                other_nodes=[_others(names, machine)],
                 etcd=machine.role == "server" and len(servers) > 1,
                 limits=preflight,
                 driver=driver,
@@ -152,6 +159,12 @@ class K3sCluster(Construct):
 def bracketed(address: str) -> str:
     """`address` as it stands in a URL: IPv6 addresses in brackets."""
     return f"[{address}]" if ":" in address else address
+
+
+def _others(names: str, machine: Machine) -> str:
+    """An expression for the names without the machine's own."""
+    inner = names.removeprefix("${").removesuffix("}")
+    return f'${{join(" ", setsubtract(split(" ", {inner}), ["{machine.name}"]))}}'
 
 
 def _check(

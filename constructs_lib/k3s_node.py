@@ -11,10 +11,11 @@ from constructs_lib.k3s_config import ConfigValue, refuse_own_keys
 from constructs_lib.k3s_registry import K3sRegistry, registries_yaml
 from constructs_lib.k3s_release import K3sRelease
 from constructs_lib.machine import GPU_PRESENT_LABEL, Machine
+from constructs_lib.place import Group
 from constructs_lib.remote_step import RemoteStep
 
 
-class K3sNode(Construct):
+class K3sNode(Group):
     """K3s on one machine, as a server or an agent, from a pinned binary. `NodeRemoval` takes it away again.
 
     A later run restarts K3s only when its binary, unit, configuration or token changed, when it is not running,

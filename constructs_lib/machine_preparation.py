@@ -11,11 +11,12 @@ from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease, Nvi
 from constructs_lib.nvidia_driver import NvidiaDriver
 from constructs_lib.offline_bundle import BundleFile, OfflineBundle
 from constructs_lib.ordering import run_after
+from constructs_lib.place import Group
 from constructs_lib.preflight import Preflight, PreflightLimits
 from constructs_lib.reboot import Reboot, RebootSettings
 
 
-class MachinePreparation(Construct):
+class MachinePreparation(Group):
     """Preflight and the bundle where there is one; for GPU machines then driver, allowed reboot, container toolkit.
 
     Args:

@@ -10,12 +10,12 @@ from pathlib import Path
 from constructs_lib.cdk import Construct, LocalExecProvisioner
 from constructs_lib.machine import Machine
 from constructs_lib.node_script import terraform_literal
-from constructs_lib.terraform_data import TerraformData
+from constructs_lib.terraform_data import Step, TerraformData
 
 DRAIN_SECONDS = 120
 
 
-class NodeRemoval(Construct):
+class NodeRemoval(Step):
     """What happens when a machine is taken out of the fleet, or the whole fleet is destroyed; creating it does nothing.
 
     The node is drained, K3s uninstalled, and its Node object and node-password secret are deleted, so that the same

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 
 NODE_FOLDER = ".edge-gpu"
@@ -31,6 +32,11 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
     Raises:
         ValueError: A name in `parameters` is no upper-case shell variable name.
     """
+    return f"{script_head(script, step=step, node=node, parameters=parameters)}{script_body(script)}"
+
+
+def script_head(script: str, *, step: str, node: str, parameters: Mapping[str, str]) -> str:
+    """The beginning of `node_script`: what differs from machine to machine. It raises what that raises."""
     for name in parameters:
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
             raise ValueError(
@@ -38,7 +44,17 @@ def node_script(script: str, *, step: str, node: str, parameters: Mapping[str, s
             )
     values = {"STEP": step, "NODE": node, **parameters}
     assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    return f"#!/bin/sh\n{assignments}{_text('node_script.sh', included=set())}{_text(script, included=set())}"
+    return f"#!/bin/sh\n{assignments}"
+
+
+@cache
+def script_body(script: str) -> str:
+    """The rest of `node_script`, the same on every machine.
+
+    Args:
+        script: File name in this package.
+    """
+    return f"{_text('node_script.sh', included=set())}{_text(script, included=set())}"
 
 
 def _text(script: str, *, included: set[str]) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from constructs_lib.cdk import Construct
+from constructs_lib.place import Group
 from constructs_lib.providers import NamespaceV1, NamespaceV1Metadata, Release
 
 CHART_REPOSITORY = "https://nvidia.github.io/k8s-device-plugin"
 CHART = "nvidia-device-plugin"
 
 
-class NvidiaDevicePlugin(Construct):
+class NvidiaDevicePlugin(Group):
     """The device plugin's chart in a namespace of its own, on every node labelled `nvidia.com/gpu.present=true`.
 
     The plugin runs with RuntimeClass `nvidia`, which K3s ships: without it the plugin finds no driver library.

@@ -10,15 +10,10 @@ from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
 from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
-from constructs_lib.node_script import (
-    NODE_FOLDER,
-    node_script,
-    receive_step,
-    run_as_root,
-    script_path,
-    terraform_literal,
-)
+from constructs_lib.node_script import NODE_FOLDER, node_script, receive_step, run_as_root, script_path
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
+from constructs_lib.place import Group
+from constructs_lib.script_template import script_template
 from constructs_lib.terraform_data import TerraformData
 
 BUNDLE_FOLDER = "/var/lib/edge-gpu/bundle"
@@ -42,7 +37,7 @@ class BundleFile:
     sha256: str
 
 
-class OfflineBundle(Construct):
+class OfflineBundle(Group):
     """Uploads a bundle to a machine once, checks every byte there and unpacks it to `BUNDLE_FOLDER`.
 
     It happens again only when the bundle, the script or the machine changes.
@@ -68,16 +63,13 @@ class OfflineBundle(Construct):
         super().__init__(scope, id_)
         if not bundle.path.is_absolute():
             raise ValueError(f"{self.node.path}: the bundle's path must be absolute, got {str(bundle.path)!r}")
-        text = node_script(
-            "offline_bundle.sh",
-            step=STEP,
-            node=machine.name,
-            parameters={
-                "BUNDLE_SHA256": bundle.sha256,
-                "BUNDLE_FOLDER": BUNDLE_FOLDER,
-                "ARCHITECTURE": machine.architecture,
-            },
-        )
+        parameters = {
+            "BUNDLE_SHA256": bundle.sha256,
+            "BUNDLE_FOLDER": BUNDLE_FOLDER,
+            "ARCHITECTURE": machine.architecture,
+        }
+        text = node_script("offline_bundle.sh", step=STEP, node=machine.name, parameters=parameters)
+        content = script_template(self, "offline_bundle.sh", step=STEP, node=machine.name, parameters=parameters)
         script = script_path(step=STEP, node=machine.name)
         # After K3s at create, and so the other way round at destroy, does not matter: K3s holds no file of it open.
         self.removal = DestroyStep(
@@ -102,7 +94,7 @@ class OfflineBundle(Construct):
                     type="remote-exec",
                     inline=[receive_step(script, step=STEP, node=machine.name, time_limit_seconds=time_limit_seconds)],
                 ),
-                FileProvisioner(type="file", content=terraform_literal(text), destination=script),
+                FileProvisioner(type="file", content=content, destination=script),
                 FileProvisioner(type="file", source=str(bundle.path), destination=f"{NODE_FOLDER}/bundle.tar"),
                 RemoteExecProvisioner(
                     type="remote-exec",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from constructs_lib.cdk import IConstruct, TerraformResource
-from constructs_lib.terraform_data import Step, TerraformData
+from constructs_lib.held_element import HeldResource
+from constructs_lib.terraform_data import Step
 
 _addresses: WeakKeyDictionary[TerraformResource, str] = WeakKeyDictionary()
 
@@ -30,7 +32,7 @@ def run_after(construct: IConstruct, *dependencies: IConstruct) -> None:
         raise ValueError(f"run_after: {construct.node.path!r} holds no resource; call it after the tree is built")
     addresses: list[str] = []
     for dependency in dependencies:
-        wanted = [address_of(resource) for resource in resources_of(dependency)]
+        wanted = addresses_of(dependency)
         if not wanted:
             raise ValueError(
                 f"run_after: {dependency.node.path!r} holds no resource to wait for; call it after the tree is built"
@@ -39,15 +41,26 @@ def run_after(construct: IConstruct, *dependencies: IConstruct) -> None:
         if shared:
             raise ValueError(f"run_after: {waiting[shared[0]].node.path!r} would wait for itself")
         addresses += wanted
-    # Each access is a round trip to the Node.js process: one read and one write a resource, however much it waits for.
     for resource in waiting.values():
-        known = list(resource.depends_on or [])
-        resource.depends_on = list(dict.fromkeys([*known, *addresses]))
+        wait_for(resource, addresses)
+
+
+def wait_for(resource: TerraformResource, addresses: Sequence[str]) -> None:
+    """Order a resource after others, by their addresses; each is told once."""
+    if isinstance(resource, HeldResource):
+        resource.wait_for(addresses)
+    else:
+        resource.depends_on = list(dict.fromkeys([*(resource.depends_on or []), *addresses]))
+
+
+def addresses_of(construct: IConstruct) -> list[str]:
+    """The addresses of `resources_of(construct)`."""
+    return [address_of(resource) for resource in resources_of(construct)]
 
 
 def resources_of(construct: IConstruct) -> list[TerraformResource]:
     """All Terraform resources at and below `construct`, in tree order."""
-    if isinstance(construct, TerraformData):
+    if isinstance(construct, HeldResource):
         return [construct]
     if isinstance(construct, Step):
         return [construct.resource]
@@ -57,10 +70,11 @@ def resources_of(construct: IConstruct) -> list[TerraformResource]:
 def address_of(resource: TerraformResource) -> str:
     """The Terraform address of `resource`, for example `terraform_data.gpu-1_k3s_1A2B3C4D`.
 
-    Remembered, since asking costs two round trips and a fleet asks thousands of times: `override_logical_id` has to
-    come before the first `run_after` with the resource.
+    Remembered of what is no `HeldResource`, since asking costs two round trips: `override_logical_id` has to come
+    before the first `run_after` with the resource.
     """
+    if isinstance(resource, HeldResource):
+        return resource.address
     if resource not in _addresses:
-        type_ = "terraform_data" if isinstance(resource, TerraformData) else resource.terraform_resource_type
-        _addresses[resource] = f"{type_}.{resource.friendly_unique_id}"
+        _addresses[resource] = f"{resource.terraform_resource_type}.{resource.friendly_unique_id}"
     return _addresses[resource]

@@ -9,6 +9,7 @@ from constructs_lib.driver_settings import DriverSettings
 from constructs_lib.machine import Machine
 from constructs_lib.nvidia_driver import NvidiaDriver, driver_check_parameters
 from constructs_lib.ordering import run_after
+from constructs_lib.place import Group
 from constructs_lib.remote_step import RemoteStep
 
 
@@ -27,7 +28,7 @@ class RebootSettings:
     drain_timeout_seconds: int = 300
 
 
-class Reboot(Construct):
+class Reboot(Group):
     """Reboots a machine whose driver waits for it, and checks afterwards that it booted and the driver works.
 
     Two resources, because a provisioner does not outlive its connection: the first drains the node and starts the

@@ -20,9 +20,8 @@ from constructs_lib.node_script import (
     script_path,
     secrets_path,
     step_record,
-    terraform_literal,
 )
-from constructs_lib.ordering import address_of
+from constructs_lib.script_template import script_template
 from constructs_lib.ssh_host import SshHost
 from constructs_lib.terraform_data import Step, TerraformData
 
@@ -77,6 +76,7 @@ class RemoteStep(Step):
     ) -> None:
         super().__init__(scope, id_)
         text = node_script(script, step=id_, node=node, parameters=parameters)
+        content = script_template(self, script, step=id_, node=node, parameters=parameters)
         uploaded = script_path(step=id_, node=node)
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
             RemoteExecProvisioner(
@@ -91,7 +91,7 @@ class RemoteStep(Step):
                     )
                 ],
             ),
-            FileProvisioner(type="file", content=terraform_literal(text), destination=uploaded),
+            FileProvisioner(type="file", content=content, destination=uploaded),
         ]
         if secrets_folder is not None:
             if not secrets_folder.is_absolute():
@@ -132,4 +132,4 @@ class RemoteStep(Step):
     @property
     def address(self) -> str:
         """Terraform address of the step's resource, for `rerun_with` of another step."""
-        return address_of(self.resource)
+        return self.resource.address

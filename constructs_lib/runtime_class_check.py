@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from constructs_lib.cdk import Construct, Postcondition, TerraformResourceLifecycle
-from constructs_lib.providers import DataKubernetesResources, JobV1
+from constructs_lib.held_element import HeldResource
+from constructs_lib.kubernetes_objects import KubernetesObjects
+from constructs_lib.place import Group
 
 NVIDIA = "nvidia"
 _MANIFEST = "/var/lib/rancher/k3s/server/manifests/runtimes.yaml"
 
 
-class RuntimeClassCheck(Construct):
+class RuntimeClassCheck(Group):
     """Every plan reads RuntimeClass `nvidia` and fails when it is gone: pods that name it could not start any more.
 
     K3s ships the RuntimeClass, but writes it only when its manifest changes; one that was deleted stays away. It is
@@ -23,15 +25,14 @@ class RuntimeClassCheck(Construct):
         after: Jobs that used it, at least one; on a new cluster it is not there from the first second on.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, after: Sequence[JobV1]) -> None:
+    def __init__(self, scope: Construct, id_: str, *, after: Sequence[HeldResource]) -> None:
         super().__init__(scope, id_)
-        DataKubernetesResources(
+        read = KubernetesObjects(
             self,
             "read",
             api_version="node.k8s.io/v1",
             kind="RuntimeClass",
             field_selector=f"metadata.name={NVIDIA}",
-            depends_on=list(after),
             lifecycle=TerraformResourceLifecycle(
                 postcondition=[
                     Postcondition(
@@ -45,3 +46,4 @@ class RuntimeClassCheck(Construct):
                 ]
             ),
         )
+        read.wait_for([job.address for job in after])

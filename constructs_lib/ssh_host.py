@@ -71,24 +71,7 @@ class SshHost:
 
     def connection(self) -> SSHProvisionerConnection:
         """The connection block for provisioners that run at create."""
-        key = file_contents(self.private_key_path) if self.private_key_path else None
-        bastion = self.bastion
-        return SSHProvisionerConnection(
-            type="ssh",
-            host=self.address,
-            port=self.port,
-            user=self.user,
-            host_key=self.host_key,
-            private_key=key,
-            agent="false" if key else "true",
-            script_path=SCRIPT_PATH,
-            timeout=f"{self.connect_timeout_seconds}s",
-            bastion_host=bastion.address if bastion else None,
-            bastion_port=bastion.port if bastion else None,
-            bastion_user=bastion.user if bastion else None,
-            bastion_host_key=bastion.host_key if bastion else None,
-            bastion_private_key=key if bastion else None,
-        )
+        return _connection(self)
 
     def login(self) -> dict[str, str]:
         """How an operator logs in, as plain values that `connection_from_state` reads back; no secret."""
@@ -125,6 +108,29 @@ class SshHost:
             bastion_host_key=_unless_any("self.output.bastion_host_key"),
             bastion_private_key=key,
         )
+
+
+@cache
+def _connection(host: SshHost) -> SSHProvisionerConnection:
+    # One for all steps of a machine.
+    key = file_contents(host.private_key_path) if host.private_key_path else None
+    bastion = host.bastion
+    return SSHProvisionerConnection(
+        type="ssh",
+        host=host.address,
+        port=host.port,
+        user=host.user,
+        host_key=host.host_key,
+        private_key=key,
+        agent="false" if key else "true",
+        script_path=SCRIPT_PATH,
+        timeout=f"{host.connect_timeout_seconds}s",
+        bastion_host=bastion.address if bastion else None,
+        bastion_port=bastion.port if bastion else None,
+        bastion_user=bastion.user if bastion else None,
+        bastion_host_key=bastion.host_key if bastion else None,
+        bastion_private_key=key if bastion else None,
+    )
 
 
 @cache

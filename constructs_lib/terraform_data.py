@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from constructs_lib.cdk import (
     Construct,
@@ -10,12 +11,15 @@ from constructs_lib.cdk import (
     LocalExecProvisioner,
     RemoteExecProvisioner,
     SSHProvisionerConnection,
-    TerraformResource,
+    TerraformElement,
     TerraformResourceLifecycle,
 )
+from constructs_lib.held_element import HeldResource
+from constructs_lib.place import Group
+from constructs_lib.struct_values import struct_values
 
 
-class TerraformData(TerraformResource):
+class TerraformData(HeldResource):
     """A resource without anything behind it, for its provisioners.
 
     The CDK's own `DataResource` runs `terraform version` once for each resource at every synthesis, 60 ms a time: for
@@ -32,6 +36,7 @@ class TerraformData(TerraformResource):
         lifecycle: Default none.
 
     Attributes:
+        connection_struct: The connection as given.
         provisioner_structs: The provisioners as given.
         arguments: What `set_argument` gave, `triggers_replace` and `input` among it.
         provisioner_settings: What `set_in_provisioner` added: index, argument, value.
@@ -48,18 +53,10 @@ class TerraformData(TerraformResource):
         provisioners: Sequence[FileProvisioner | LocalExecProvisioner | RemoteExecProvisioner] = (),
         lifecycle: TerraformResourceLifecycle | None = None,
     ) -> None:
-        super().__init__(
-            scope,
-            id_,
-            terraform_resource_type="terraform_data",
-            connection=connection,
-            # An empty list would be a block without a kind, which Terraform refuses.
-            provisioners=list(provisioners) or None,
-            lifecycle=lifecycle,
-        )
+        super().__init__(scope, id_, type_="terraform_data", lifecycle=lifecycle)
+        self.connection_struct = connection
         self.provisioner_structs = tuple(provisioners)
         self.provisioner_settings: list[tuple[int, str, object]] = []
-        self.arguments: dict[str, object] = {}
         self.set_argument("triggers_replace", _plain(triggers_replace))
         if input is not None:
             self.set_argument("input", _plain(input))
@@ -72,7 +69,6 @@ class TerraformData(TerraformResource):
             value: Its value.
         """
         self.arguments[argument] = value
-        self.add_override(argument, value)
 
     def set_in_provisioner(self, index: int, argument: str, value: object) -> None:
         """Give a provisioner an argument that its struct does not have (terraform-cdk issue 3502).
@@ -83,10 +79,41 @@ class TerraformData(TerraformResource):
             value: Its value.
         """
         self.provisioner_settings.append((index, argument, value))
-        self.add_override(f"provisioner.{index}.{self.provisioner_structs[index].type}.{argument}", value)
+
+    def block(self) -> dict[str, Any]:
+        """The resource's block, in Terraform's JSON syntax."""
+        block = super().block()
+        if self.connection_struct is not None:
+            block["connection"] = struct_values(self.connection_struct)
+        provisioners = []
+        for struct in self.provisioner_structs:
+            values = struct_values(struct)
+            provisioners.append({struct.type: {name: value for name, value in values.items() if name != "type"}})
+        for index, argument, value in self.provisioner_settings:
+            provisioners[index][self.provisioner_structs[index].type][argument] = value
+        if provisioners:
+            # An empty list would be a block without a kind, which Terraform refuses.
+            block["provisioner"] = provisioners
+        return block
+
+    def for_hcl(self) -> TerraformData:
+        """The same resource, which now holds connection and provisioners on the CDK's side too."""
+        super().for_hcl()
+        self.connection = self.connection_struct
+        self.provisioners = list(self.provisioner_structs) or None
+        return self
+
+    def override_for_hcl(self, path: str, value: object) -> None:
+        """Set something in what the CDK's own resource writes, which is its HCL alone.
+
+        Args:
+            path: Names in the HCL writer's own form, joined by dots.
+            value: Its value.
+        """
+        TerraformElement.add_override(self, path, value)
 
 
-class Step(Construct):
+class Step(Group):
     """A construct that is one `terraform_data` and nothing else.
 
     Attributes:

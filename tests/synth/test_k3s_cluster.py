@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from constructs_lib.destroy_step import DestroyStep
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.k3s_release import ImageArchive
 from constructs_lib.machine import Machine
@@ -195,11 +197,39 @@ def test_secrets_are_uploaded_as_files_and_are_in_no_script(cluster: MakeCluster
 
 
 def test_shell_and_curl_braces_are_escaped_for_terraform(cluster: MakeCluster) -> None:
-    for step in steps(cluster(SERVER, GPU_AGENT)).values():
-        for entry in step["provisioner"]:
-            content = entry.get("file", {}).get("content", "")
-            assert "${" not in content.replace("$${", "")
-            assert "%{" not in content.replace("%%{", "")
+    made = cluster(SERVER, GPU_AGENT)
+    texts: dict[str, str] = synth(made.node.root.node.children[0])["locals"]  # type: ignore[arg-type]
+    contents = [
+        entry.get("file", {}).get("content", "") for step in steps(made).values() for entry in step["provisioner"]
+    ]
+    shared = [content.removesuffix(f"${{local.{name}}}") for content in contents for name in texts if name in content]
+    assert len(shared) == sum("\n" in content for content in contents) == 6
+    for text in [*shared, *texts.values()]:
+        assert "${" not in text.replace("$${", "")
+        assert "%{" not in text.replace("%%{", "")
+
+
+def test_the_text_that_every_machine_gets_is_written_once(cluster: MakeCluster) -> None:
+    made = cluster(SERVER, GPU_AGENT, PLAIN_AGENT)
+    found = steps(made)
+    texts = synth(made.node.root.node.children[0])["locals"]  # type: ignore[arg-type]
+    for name in ("server-1", "gpu-1", "cpu-1"):
+        step = found[f"{name}_machine_preflight_run"]
+        content = script_of(step)
+        assert content.endswith("${local.edge_gpu_preflight}")
+        whole = content.replace("${local.edge_gpu_preflight}", texts["edge_gpu_preflight"])
+        whole = whole.replace("$${", "${").replace("%%{", "%{")
+        assert hashlib.sha256(whole.encode()).hexdigest() == step["triggers_replace"]["script_sha256"]
+
+
+def test_no_destroy_provisioner_refers_to_more_than_its_own_resource(cluster: MakeCluster) -> None:
+    stack = cluster(SERVER).node.root.node.children[0]
+    DestroyStep(stack, "removal", host=host(), node="n", script="offline_bundle_remove.sh", parameters={})
+    found = resources(synth(stack), "terraform_data")  # type: ignore[arg-type]
+    blocks = [entry for step in found.values() for entry in step["provisioner"]]
+    blocks = [body for entry in blocks for body in entry.values() if body.get("when") == "destroy"]
+    assert len(blocks) > 3
+    assert not [body for body in blocks if re.search(r"\$\{(local|var|terraform_data)\.", json.dumps(body))]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from constructs_lib.driver_settings import DriverNeed, DriverSettings
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.reboot import RebootSettings
+from constructs_lib.testing import synth
 from tests.synth.conftest import host, machine
 from tests.synth.test_k3s_cluster import GPU_AGENT, PLAIN_AGENT, SERVER, names, script_of, steps
 
@@ -20,14 +25,31 @@ def command_of(step: dict[str, Any]) -> str:
     return command
 
 
+def other_nodes(step: dict[str, Any], made: K3sCluster, folder: Path) -> str:
+    """The second word for preflight, as Terraform works it out."""
+    expression = re.search(r'"\$\{timestamp\(\)\}" "(\$\{.*\})" &&', command_of(step))
+    assert expression
+    texts = synth(made.node.root.node.children[0])["locals"]  # type: ignore[arg-type]
+    (folder / "main.tf.json").write_text(json.dumps({"locals": texts}))
+    argv = ["terraform", f"-chdir={folder}", "console"]
+    told = subprocess.run(argv, input=f'"{expression[1]}"\n', capture_output=True, text=True, check=True, timeout=60)
+    word: str = json.loads(told.stdout)
+    return word
+
+
 def test_the_time_and_the_other_nodes_reach_preflight_without_being_part_of_what_runs_it_again(
-    cluster: MakeCluster,
+    cluster: MakeCluster, tmp_path: Path
 ) -> None:
-    small, large = steps(cluster(SERVER, GPU_AGENT)), steps(cluster(SERVER, GPU_AGENT, PLAIN_AGENT))
-    before, after = small["gpu-1_machine_preflight_run"], large["gpu-1_machine_preflight_run"]
-    assert '"${timestamp()}" "server-1"' in command_of(before)
-    assert '"${timestamp()}" "server-1 cpu-1"' in command_of(after)
+    small, large = cluster(SERVER, GPU_AGENT), cluster(SERVER, GPU_AGENT, PLAIN_AGENT)
+    before, after = (steps(made)["gpu-1_machine_preflight_run"] for made in (small, large))
+    assert other_nodes(before, small, tmp_path) == "server-1"
+    assert sorted(other_nodes(after, large, tmp_path).split(" ")) == ["cpu-1", "server-1"]
     assert before["triggers_replace"] == after["triggers_replace"]
+
+
+def test_a_single_machine_has_no_other_nodes(cluster: MakeCluster, tmp_path: Path) -> None:
+    made = cluster(SERVER)
+    assert other_nodes(steps(made)["server-1_machine_preflight_run"], made, tmp_path) == ""
 
 
 def test_no_reboot_unless_it_is_allowed(cluster: MakeCluster) -> None:

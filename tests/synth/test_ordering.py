@@ -33,10 +33,8 @@ def test_ordering_twice_lists_a_dependency_once_and_keeps_what_was_there() -> No
     for _ in range(2):
         run_after(second, first)
     assert zero.friendly_unique_id == "zero"
-    assert resources(synth(stack), "terraform_data")["second"]["depends_on"] == [
-        "terraform_data.zero",
-        "terraform_data.first",
-    ]
+    waits_for = resources(synth(stack), "terraform_data")["second"]["depends_on"]
+    assert sorted(waits_for) == ["terraform_data.first", "terraform_data.zero"]
 
 
 def test_a_construct_without_resources_is_refused_on_either_side() -> None:

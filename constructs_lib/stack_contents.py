@@ -1,0 +1,102 @@
+"""What the elements of a stack hold, handed to the CDK in one piece."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from constructs_lib.cdk import TerraformElement, TerraformStack
+from constructs_lib.hcl_text import encoded
+
+if TYPE_CHECKING:
+    from constructs_lib.held_element import HeldElement
+
+ID = "edge-gpu-contents"
+"""Its construct id; it writes no block of its own."""
+PART = 1000
+"""Elements in one piece. The time that the CDK's process takes to read a message grows with the square of its size."""
+_TOKEN = re.compile(r"TfToken\[|TFTOKEN|e\+2\d\d")
+"""A token of the CDK in JSON: in a text, in a list's text, or as a number far out of range."""
+
+
+class StackContents(TerraformElement):
+    """Writes the blocks of a stack's `HeldElement`s, and the texts that they share, when the stack is synthesized.
+
+    Args:
+        stack: The stack. Use `StackContents.of(stack)`: there is one a stack.
+        part: Which part of a large stack's, from 1.
+
+    Attributes:
+        texts: Texts by name of their `local` value.
+    """
+
+    def __init__(self, stack: TerraformStack, part: int = 1) -> None:
+        super().__init__(stack, ID if part == 1 else f"{ID}-{part}")
+        self._stack = stack
+        self._last = self
+        self._part = part
+        self.texts: dict[str, str] = {}
+        self._elements: list[HeldElement] = []
+        self._seen: list[str] = []
+
+    @classmethod
+    def of(cls, stack: TerraformStack) -> StackContents:
+        """The stack's own, made when it is first asked for."""
+        if stack not in _contents:
+            _contents[stack] = cls(stack)
+        return _contents[stack]
+
+    def add(self, element: HeldElement) -> None:
+        """Write this element's block too."""
+        if len(self._last._elements) >= PART:
+            self._last = StackContents(self._stack, self._last._part + 1)
+        self._last._elements.append(element)
+
+    def shared_text(self, name: str, text: str) -> str:
+        """A Terraform expression for a text that many elements hold: it is written once, as a `local` value.
+
+        Args:
+            name: Of the `local` value.
+            text: A Terraform template, always the same for the same name.
+
+        Raises:
+            ValueError: There is another text of that name.
+        """
+        if self.texts.setdefault(name, text) != text:
+            raise ValueError(f"shared_text: {name!r} is the name of another text in this stack")
+        return f"${{local.{name}}}"
+
+    def to_metadata(self) -> Any:
+        """Nothing; the CDK calls it before it calls `to_terraform` to write, but not before it does to look."""
+        self._seen.append("metadata")
+        return {}
+
+    def to_terraform(self) -> Any:
+        """The part of the stack's JSON; the CDK calls it.
+
+        It does so twice: first to find references to other stacks, which are tokens. That time only blocks with a token
+        in them are of use. Whenever the order of calls is not the known one, all blocks are told.
+        """
+        looking, self._seen = not self._seen, ["looked"]
+        told: dict[str, Any] = {}
+        for element in self._elements:
+            block = element.whole_block()
+            if not looking or _may_hold_token(block):
+                told.setdefault(element.section, {}).setdefault(element.type_, {})[element.name] = block
+        if not looking:
+            self._seen = []
+        return {**({"locals": self.texts} if self.texts else {}), **told}
+
+    def to_hcl_terraform(self) -> Any:
+        """The part of the stack's HCL: the texts alone, see `HeldElement.for_hcl`."""
+        # The HCL writer has its own form of a local value.
+        return {"locals": {name: {"value": encoded(text)} for name, text in self.texts.items()}} if self.texts else {}
+
+
+def _may_hold_token(block: dict[str, Any]) -> bool:
+    return _TOKEN.search(json.dumps(block, default=lambda _: "TfToken[")) is not None
+
+
+_contents: WeakKeyDictionary[TerraformStack, StackContents] = WeakKeyDictionary()
