@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ CDKTF_ARGUMENTS = {
 }
 TIME_LIMIT_SECONDS = {"deploy": 3600.0, "destroy": 1800.0}
 """Far above what a fleet needs; each step inside has its own, shorter limit."""
+
+_WHOLE = re.compile(r"(Apply|Destroy) complete!|No changes\.")
+"""What Terraform says at its end, unless it is killed: cdktf then calls that a success."""
 
 _LAB_UP_LIMIT_SECONDS = 5400.0
 _IDENTITY_LIMIT_SECONDS = 60.0
@@ -100,6 +104,11 @@ def run_cdktf(command: str, *, fleet: Path) -> Outcome:
         timeout_seconds=TIME_LIMIT_SECONDS[command],
         readable=Readable(with_plan=False),
     )
+    if not any(_WHOLE.search(line) for line in outcome.lines):
+        raise CommandError(
+            f"cdktf {command} {STACK}: Terraform was ended from outside before it was done (all of its output: "
+            f"{shown(outcome.log)}). Fix: run the same command again; it goes on where this one was ended"
+        )
     if edge_folder:
         forget_unfinished_steps(edge_folder)
     return outcome

@@ -158,6 +158,31 @@ def test_a_failing_command_is_named_with_its_log_and_cause(tmp_path: Path, monke
         edge_gpu.run_cdktf("destroy", fleet=tmp_path / "x.yaml")
 
 
+@pytest.mark.parametrize(
+    ("last", "whole"),
+    [
+        ("          terraform_data.a (gpu-1/install): Creating...", False),
+        ("          Apply complete! Resources: 1 added, 0 changed, 0 destroyed.", True),
+        ("edge-gpu  No changes. Your infrastructure matches the configuration.", True),
+        ("          Destroy complete! Resources: 1 destroyed.", True),
+    ],
+)
+def test_a_terraform_that_was_killed_is_no_success_although_cdktf_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, last: str, whole: bool
+) -> None:
+    outcome = Outcome(
+        exit_code=0, seconds=1, lines=("No outputs found.", last), seconds_at=(0, 1), log=tmp_path / "log"
+    )
+    monkeypatch.setattr(edge_gpu, "run_shown", lambda *_, **__: outcome)
+    if whole:
+        assert edge_gpu.run_cdktf("destroy", fleet=tmp_path / "x.yaml") is outcome
+    else:
+        with pytest.raises(
+            CommandError, match=r"ended from outside before it was done .*Fix: run the same command again"
+        ):
+            edge_gpu.run_cdktf("destroy", fleet=tmp_path / "x.yaml")
+
+
 def test_a_fleet_file_that_does_not_exist_is_said_with_the_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
