@@ -39,6 +39,7 @@ class HeldElement:
         lifecycle_struct: The lifecycle as given.
         waits_for: Addresses of the resources it waits for.
         overrides: What `add_override` added: path, value.
+        is_for_hcl: Whether `for_hcl` was called.
     """
 
     section: ClassVar[str]
@@ -64,6 +65,7 @@ class HeldElement:
         self.lifecycle_struct = lifecycle
         self.waits_for: list[str] = []
         self.overrides: list[tuple[str, Any]] = []
+        self.is_for_hcl = False
         self._binding = binding
         self._name: str | None = None
         StackContents.of(place_of(cast(Construct, self)).stack).add(self)
@@ -128,6 +130,7 @@ class HeldElement:
 
     def for_hcl(self) -> TerraformElement:
         """An element that holds all of this on the CDK's side, for the HCL writer, which reads nothing else."""
+        self.is_for_hcl = True
         element = cast(TerraformElement, self)
         if self._binding is not None:
             # The HCL writer knows from the binding what is a block and what a mapping.
