@@ -201,8 +201,8 @@ def _gate(
 
 
 @cache
-def _any_taint() -> Sequence[JobV1SpecTemplateSpecToleration]:
-    return (JobV1SpecTemplateSpecToleration(operator="Exists"),)
+def _any_taint() -> JobV1SpecTemplateSpecToleration:
+    return JobV1SpecTemplateSpecToleration(operator="Exists")
 
 
 @cache
@@ -247,7 +247,7 @@ def _job(
                         runtime_class_name="nvidia",
                         restart_policy="Never",
                         node_selector={"kubernetes.io/hostname": node.name},
-                        toleration=_any_taint(),
+                        toleration=[_any_taint()],
                         automount_service_account_token=False,
                         container=[_container(gpus=node.gpus, image=image, command=tuple(command))],
                     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import partialmethod
 from typing import Any, ClassVar, cast
 
 import jsii
@@ -38,6 +39,7 @@ class HeldElement:
         lifecycle_struct: The lifecycle as given.
         waits_for: Addresses of the resources it waits for.
         overrides: What `add_override` added: path, value.
+        is_for_hcl: Whether `for_hcl` was called.
     """
 
     section: ClassVar[str]
@@ -63,6 +65,7 @@ class HeldElement:
         self.lifecycle_struct = lifecycle
         self.waits_for: list[str] = []
         self.overrides: list[tuple[str, Any]] = []
+        self.is_for_hcl = False
         self._binding = binding
         self._name: str | None = None
         StackContents.of(place_of(cast(Construct, self)).stack).add(self)
@@ -77,7 +80,7 @@ class HeldElement:
         """Its address in Terraform."""
         return f"{'data.' if self.section == 'data' else ''}{self.type_}.{self.name}"
 
-    def override_logical_id(self, new_logical_id: str) -> None:
+    def _override_logical_id(self, new_logical_id: str) -> None:
         """Give it another name.
 
         Args:
@@ -86,7 +89,7 @@ class HeldElement:
         TerraformElement.override_logical_id(cast(TerraformElement, self), new_logical_id)
         self._name = new_logical_id
 
-    def add_override(self, path: str, value: Any) -> None:
+    def _add_override(self, path: str, value: Any) -> None:
         """Set anything in the block, over all else.
 
         Args:
@@ -94,6 +97,11 @@ class HeldElement:
             value: Its value; a mapping is merged into one that is there, a list is put behind one.
         """
         self.overrides.append((path, value))
+
+    # A plain method of such a name would be told to the CDK's process as one that replaces its own: for each element
+    # anew, and for calls from there, of which there are none.
+    override_logical_id = partialmethod(_override_logical_id)
+    add_override = partialmethod(_add_override)
 
     def wait_for(self, addresses: Sequence[str]) -> None:
         """Have it wait for resources; `run_after` is for constructs.
@@ -122,6 +130,7 @@ class HeldElement:
 
     def for_hcl(self) -> TerraformElement:
         """An element that holds all of this on the CDK's side, for the HCL writer, which reads nothing else."""
+        self.is_for_hcl = True
         element = cast(TerraformElement, self)
         if self._binding is not None:
             # The HCL writer knows from the binding what is a block and what a mapping.

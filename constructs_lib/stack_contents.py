@@ -90,7 +90,17 @@ class StackContents(TerraformElement):
         return {**({"locals": self.texts} if self.texts else {}), **told}
 
     def to_hcl_terraform(self) -> Any:
-        """The part of the stack's HCL: the texts alone, see `HeldElement.for_hcl`."""
+        """The part of the stack's HCL: the texts alone, see `HeldElement.for_hcl`.
+
+        Raises:
+            RuntimeError: An element was not made ready for it, and would be written without what it holds.
+        """
+        for element in self._elements:
+            if not element.is_for_hcl:
+                raise RuntimeError(
+                    f"{element.address} cannot be written as HCL yet. Fix: call prepare_for_hcl(app) of "
+                    "constructs_lib.hcl_export before app.synth()"
+                )
         # The HCL writer has its own form of a local value.
         return {"locals": {name: {"value": encoded(text)} for name, text in self.texts.items()}} if self.texts else {}
 

@@ -9,6 +9,7 @@ import pytest
 
 from constructs_lib import cdk
 from constructs_lib.cdk import App, Construct, Fn, TerraformOutput, TerraformStack
+from constructs_lib.hcl_export import prepare_for_hcl
 from constructs_lib.moved_blocks import moved
 from constructs_lib.place import Group, Place, place_of
 from constructs_lib.stack_contents import StackContents
@@ -124,3 +125,15 @@ def test_a_moved_block_follows_a_renamed_one() -> None:
     data = TerraformData(stack, "new", triggers_replace={})
     moved(stack, {"terraform_data.old": data.address})
     assert synth(stack)["moved"] == [{"from": "terraform_data.old", "to": "terraform_data.new"}]
+
+
+def test_hcl_without_the_preparation_for_it_is_an_error_and_no_empty_resource() -> None:
+    stack = new_stack()
+    data = TerraformData(stack, "run", triggers_replace={"a": "b"}, input={"c": "d"})
+    with pytest.raises(Exception, match=r"terraform_data.run cannot be written as HCL yet. Fix: call prepare_for_hcl"):
+        stack.to_hcl_terraform()
+    prepare_for_hcl(stack)
+    assert data.is_for_hcl
+    written = stack.to_hcl_terraform()["hcl"]
+    assert 'resource "terraform_data" "run"' in written
+    assert 'c = "d"' in written
