@@ -47,10 +47,12 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 [ -f "$HERE/settings" ] || die "$HERE is no kit" "it has no settings" "make one: python -m scripts.apply_kit"
 # shellcheck source=/dev/null
 . "$HERE/settings"
+: "${KIT:?}" "${GPUS:?}"
 [ "$HERE" = "$KIT" ] || die "the kit lies in the wrong place" "it is in $HERE, and its stacks name $KIT" "move it there"
 RUN=$KIT/run
 STACKS=${WANTED:-$STACKS}
 
+# shellcheck disable=SC2317 # called by what the trap calls
 end_node() {
     pid=$(cat "$RUN/pid" 2>/dev/null || true)
     # The kernel ends all processes of a namespace with its first one, the node's among them.

@@ -7,6 +7,7 @@ RUN=$2
 ROOT=$RUN/root
 # shellcheck source=/dev/null
 . "$RUN/parameters"
+: "${NODE:?}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH LC_ALL=C HOME=/root
 
