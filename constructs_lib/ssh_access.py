@@ -14,6 +14,7 @@ CONNECT_SECONDS = 10
 ATTEMPTS = 2
 _NOT_CONNECTED = 255
 """What ssh ends with for its own errors; our scripts never do."""
+_ENDED = 124
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +24,19 @@ class SshResult:
     Attributes:
         reached: False when ssh could not log in, or lost the connection.
         code: exit code of the command; 255 when not reached, 124 when it was ended after its time.
-        output: what it or ssh printed, both streams.
+        stdout: what it printed.
+        stderr: what it or ssh printed there.
     """
 
     reached: bool
     code: int
-    output: str
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def output(self) -> str:
+        """Both."""
+        return "\n".join(text for text in (self.stdout.strip(), self.stderr.strip()) if text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,12 +84,12 @@ class SshAccess:
             stdin: what it reads.
             timeout_seconds: when the client is ended.
         """
-        result = SshResult(reached=False, code=_NOT_CONNECTED, output="")
+        result = SshResult(reached=False, code=_NOT_CONNECTED)
         with tempfile.TemporaryDirectory(prefix="edge-gpu-ssh-") as folder:
             argv = [*self._argv(Path(folder)), command]
             for _attempt in range(ATTEMPTS):
                 result = _run(argv, stdin=stdin, timeout_seconds=timeout_seconds)
-                if result.reached:
+                if result.reached or result.code == _ENDED:
                     break
         return result
 
@@ -111,7 +119,7 @@ def _options(folder: Path, *, alias: str, host_key: str, key: str) -> list[str]:
         "StrictHostKeyChecking": "no" if host_key == "any" else "yes",
     }
     if key:
-        options["IdentitiesOnly"] = "yes"
+        options |= {"IdentitiesOnly": "yes", "IdentityAgent": "none"}
     argv = ["-F", "none", "-T"]
     for name, value in options.items():
         argv += ["-o", f"{name}={value}"]
@@ -123,17 +131,29 @@ def _run(argv: list[str], *, stdin: str, timeout_seconds: float) -> SshResult:
         done = subprocess.run(
             argv,
             input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             errors="replace",
             timeout=timeout_seconds,
             check=False,
         )
     except FileNotFoundError:
-        return SshResult(reached=False, code=_NOT_CONNECTED, output="there is no ssh here; install openssh-client")
+        return SshResult(
+            reached=False,
+            code=_NOT_CONNECTED,
+            stderr="no ssh here; install it: apt-get install openssh-client",
+        )
     except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
-        text = said.decode(errors="replace") if isinstance(said, bytes) else said
-        return SshResult(reached=False, code=124, output=f"{text}\nno end after {timeout_seconds:.0f} s".strip())
-    return SshResult(reached=done.returncode != _NOT_CONNECTED, code=done.returncode, output=done.stdout.strip())
+        return SshResult(
+            reached=False,
+            code=_ENDED,
+            stdout=_text(error.stdout),
+            stderr=f"{_text(error.stderr)}\nno end after {timeout_seconds:.0f} s".strip(),
+        )
+    return SshResult(
+        reached=done.returncode != _NOT_CONNECTED, code=done.returncode, stdout=done.stdout, stderr=done.stderr
+    )
+
+
+def _text(said: bytes | str | None) -> str:
+    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""

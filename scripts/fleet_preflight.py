@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.node_ssh import Answer
+from constructs_lib.ssh_access import SshResult
 
 _SAME_IS_WRONG = {
     "machine_id": (
@@ -71,12 +71,12 @@ class NodePreflight:
         }
 
 
-def node_preflight(node: str, answer: Answer, *, address: str, user: str) -> NodePreflight:
+def node_preflight(node: str, answer: SshResult, *, address: str, user: str) -> NodePreflight:
     """What a node's answer to `preflight.sh` says; an answer that cannot be read is an error of that node."""
-    said = " ".join((answer.errors or answer.output).split())
+    said = " ".join((answer.stderr or answer.stdout).split())
     if answer.code == 0:
         try:
-            read = json.loads(answer.output)
+            read = json.loads(answer.stdout)
             return NodePreflight(
                 node=node, results=[Result(**result) for result in read["checks"]], facts=dict(read["facts"])
             )
@@ -89,7 +89,7 @@ def node_preflight(node: str, answer: Answer, *, address: str, user: str) -> Nod
             node, "sudo", f"{user} may not use sudo without a password", said,
             f"add '{user} ALL=(ALL) NOPASSWD: ALL' to a file in /etc/sudoers.d",
         )  # fmt: skip
-    if answer.code in (None, 255):
+    if not answer.reached:
         if "Host key verification failed" in said or "IDENTIFICATION HAS CHANGED" in said:
             return _failed(
                 node, "ssh", f"{address} has another host key than the fleet file pins", said,

@@ -6,17 +6,18 @@ import json
 import subprocess
 from pathlib import Path
 
+from constructs_lib.ssh_access import SshResult
 from scripts.fleet_preflight import NodePreflight, compared, node_preflight
-from scripts.node_ssh import Answer, ssh_command
-from scripts.preflight import as_text
-from stacks.fleet import parse_fleet
+from scripts.preflight import access_to, as_text
+from stacks.fleet import load_fleet
 
 PACKAGE = Path(__file__).parents[2] / "constructs_lib"
-SMALLEST = (Path(__file__).parents[1] / "fleets" / "good" / "smallest.yaml").read_text()
+GOOD = Path(__file__).parents[1] / "fleets" / "good"
 
 
-def read(*, code: int | None, output: str = "", errors: str = "") -> NodePreflight:
-    return node_preflight("gpu-1", Answer(code=code, output=output, errors=errors), address="192.0.2.1", user="edge")
+def read(*, code: int, output: str = "", errors: str = "") -> NodePreflight:
+    answer = SshResult(reached=code not in (124, 255), code=code, stdout=output, stderr=errors)
+    return node_preflight("gpu-1", answer, address="192.0.2.1", user="edge")
 
 
 def findings(text: str) -> str:
@@ -51,7 +52,7 @@ def test_a_node_that_cannot_be_asked_is_an_error_with_its_reason() -> None:
         (read(code=255, errors="connect to host 192.0.2.1 port 22: refused"), "ssh", "cannot be logged into"),
         (read(code=255, errors="Host key verification failed."), "ssh", "has another host key"),
         (read(code=1, errors="sudo: a password is required"), "sudo", "edge may not use sudo without a password"),
-        (read(code=None, errors="no answer within 120 s"), "ssh", "cannot be logged into"),
+        (read(code=124, errors="no end after 120 s"), "ssh", "cannot be logged into"),
         (read(code=0, output="Welcome!"), "preflight", "the checks' answer cannot be read"),
     ):  # fmt: skip
         (result,) = answer.results
@@ -74,11 +75,12 @@ def test_cloned_machines_are_found_by_their_machine_ids() -> None:
     assert "ERROR a machine-id" in as_text("site", compared(nodes))
 
 
-def test_the_login_checks_host_keys_and_reads_no_configuration(tmp_path: Path) -> None:
-    fleet = parse_fleet(SMALLEST, source="test.yaml")
-    command = ssh_command(fleet, fleet.nodes[0], known_hosts=tmp_path / "known_hosts")
-    words = " ".join(command)
-    assert "-F none" in words
-    checked = fleet.nodes[0].host_key is not None
-    assert ("StrictHostKeyChecking=yes" in words) == checked
-    assert command[-1] == fleet.nodes[0].address
+def test_a_node_is_logged_into_as_the_fleet_file_says() -> None:
+    fleet = load_fleet(GOOD / "every-key.yaml")
+    server, unchecked = (access_to(fleet, node) for node in (fleet.nodes[0], fleet.nodes[3]))
+    assert (server.address, server.port, server.user) == ("2001:db8::11", "2022", "edge")
+    assert server.host_key == fleet.nodes[0].host_key
+    assert server.private_key_path == "/home/operator/.ssh/id_ed25519"
+    assert (server.bastion_address, server.bastion_port, server.bastion_user) == ("jump.example.com", "2222", "jump")
+    assert server.bastion_host_key.startswith("ssh-ed25519 ")
+    assert unchecked.host_key == "any"
