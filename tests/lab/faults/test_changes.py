@@ -30,8 +30,6 @@ from tests.lab.faults.leaks import assert_no_leak
 Record = Callable[[str, object], None]
 LAB = "server-1=server agent-1=agent agent-2=agent"
 NODES = ("server-1", "agent-1", "agent-2")
-# The product's side is there; take the mark off with the first run that shows it.
-NOT_SHOWN = "not shown on a lab yet"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +40,6 @@ def cluster() -> None:
     deploy_well()
 
 
-@pytest.mark.xfail(run=False, reason=NOT_SHOWN)
 @pytest.mark.fault("bad K3s option (config rolled back)")
 def test_an_option_that_k3s_does_not_know_is_taken_back(record_property: Record) -> None:
     data = fleet_data()
@@ -65,7 +62,6 @@ def test_an_option_that_k3s_does_not_know_is_taken_back(record_property: Record)
     assert_no_leak({"refused": refused.output, "mended": mended.output}, nodes=NODES)
 
 
-@pytest.mark.xfail(run=False, reason=NOT_SHOWN)
 @pytest.mark.fault("token changed")
 def test_new_tokens_reach_every_node_and_the_old_ones_end(record_property: Record) -> None:
     old = canaries(EDGE)
@@ -86,7 +82,6 @@ def test_new_tokens_reach_every_node_and_the_old_ones_end(record_property: Recor
     assert_no_leak({"rotated": rotated.output, "deploy": ended.output}, nodes=NODES)
 
 
-@pytest.mark.xfail(run=False, reason=NOT_SHOWN)
 @pytest.mark.fault("rejoin with the same name")
 def test_a_machine_that_comes_back_empty_joins_under_its_old_name(record_property: Record) -> None:
     data = fleet_data()
@@ -105,7 +100,6 @@ def test_a_machine_that_comes_back_empty_joins_under_its_old_name(record_propert
     assert_no_leak({"without": without.output, "with": ended.output}, nodes=NODES)
 
 
-@pytest.mark.xfail(run=False, reason=NOT_SHOWN)
 @pytest.mark.fault("destroy with a node off")
 def test_destroy_ends_although_a_machine_is_off(record_property: Record) -> None:
     docker("stop", "--time", "5", container("agent-2"))
