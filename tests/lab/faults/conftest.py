@@ -46,8 +46,7 @@ def _verdict(fault: str, item: pytest.Item, report: pytest.TestReport, call: pyt
     seconds = next((value for name, value in item.user_properties if name == "seconds"), report.duration)
     if report.passed:
         return Verdict(fault=fault, verdict="survived", seconds=float(str(seconds)))
-    reason = getattr(report, "wasxfail", "") or (str(call.excinfo.value) if call.excinfo else str(report.longrepr))
-    reason = reason.removeprefix("reason: ").removeprefix("[NOTRUN] ").strip() or "failed without a word"
+    reason = (str(call.excinfo.value) if call.excinfo else str(report.longrepr)).strip() or "failed without a word"
     return Verdict(fault=fault, verdict=reason.splitlines()[0][:200], seconds=float(str(seconds)))
 
 
