@@ -197,6 +197,9 @@ def _gate(
             else "app.kubernetes.io/name=nvidia-device-plugin",
         },
         rerun_with=rerun_with,
+        # `rerun_with` sees a release that changes, not one that is made anew because somebody had uninstalled it: its
+        # id is unknown in that plan, and the same in all others.
+        triggers={"plugin": f"${{{address_of(plugin.release)}.id}}"} if plugin is not None else None,
     )
 
 

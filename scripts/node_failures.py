@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from scripts.cdktf_output import without_frame
+from scripts.resource_path import node_and_step
 
 _SCRIPT_ERROR = re.compile(r"ERROR node=(?P<node>\S+) step=(?P<phase>[^:\s]+): (?P<text>.*)")
 _FAILED_RESOURCE = re.compile(r"\s*with [^\s\[]+ \((?P<path>[^)]+)\)(?:\[\"(?P<instance>[^\"]+)\"\])?,$")
@@ -42,7 +43,10 @@ def node_failures(lines: Iterable[str], *, nodes: Collection[str]) -> dict[str, 
     by_terraform: dict[str, NodeFailure] = {}
     for block in _blocks(texts):
         for resource in filter(None, map(_FAILED_RESOURCE.match, block)):
-            node, phase = _place(resource["path"].split("/"), instance=resource["instance"], nodes=nodes)
+            if resource["instance"] in nodes:
+                node, phase = str(resource["instance"]), "removal"
+            else:
+                node, phase = node_and_step(resource["path"], nodes=nodes)
             if node:
                 words = " ".join(line.strip() for line in block if not _NO_WORDS.match(line))
                 by_terraform.setdefault(node, NodeFailure(phase=phase, text=words[:_WORDS_SHOWN]))
@@ -58,14 +62,3 @@ def _blocks(texts: Iterable[str]) -> list[list[str]]:
         elif blocks:
             blocks[-1].append(text)
     return blocks
-
-
-def _place(path: Sequence[str], *, instance: str | None, nodes: Collection[str]) -> tuple[str, str]:
-    """Node and phase of a resource's path in the stack, such as cluster/gpu-1/node/k3s/run; empty for no node's."""
-    if instance in nodes:
-        return str(instance), "removal"
-    for index, part in enumerate(path):
-        if part in nodes:
-            steps = [step for step in path[index + 1 :] if step not in ("machine", "node", "run")]
-            return part, steps[0] if steps else "unknown"
-    return "", ""

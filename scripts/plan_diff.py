@@ -31,7 +31,8 @@ LABELS_VARIABLE = "EDGE_GPU_ALLOWED"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `edge-gpu diff`, --fleet excepted."""
-    parser.add_argument("--stack", default=STACK, help=f"the stack to plan (default: {STACK})")
+    parser.add_argument("named", nargs="?", metavar="STACK", help=f"the stack to plan (default: {STACK})")
+    parser.add_argument("--stack", help="the same")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a pull request's comment there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, for machines")
     parser.add_argument("--allow-destroy", action="store_true", help="exit 2, not 1, when something is destroyed")
@@ -77,7 +78,7 @@ def diff(options: argparse.Namespace, *, fleet: Path) -> int:
 
 
 def _verdict(options: argparse.Namespace, *, fleet: Path) -> tuple[Verdict, SavedPlan | None]:
-    stack: str = options.stack
+    stack = _stack(options)
     name = fleet.stem
     try:
         loaded = load_fleet(fleet)
@@ -105,19 +106,24 @@ def _verdict(options: argparse.Namespace, *, fleet: Path) -> tuple[Verdict, Save
     ), planned.plan
 
 
+def _stack(options: argparse.Namespace) -> str:
+    stack: str = options.named or options.stack or STACK
+    return stack
+
+
 def _planned(options: argparse.Namespace, *, loaded: Fleet, fleet: Path) -> Planned:
     if options.plan is not None:
         path = options.plan.resolve()
         plan = read_plan(path, env=command_environment(fleet=fleet))
         return Planned(plan=plan, refreshed=True, compared_with=f"what {shown(path)} was made from")
     if options.no_refresh:
-        return plan_without_access(options.stack, fleet=fleet)
+        return plan_without_access(_stack(options), fleet=fleet)
     identity = ClusterIdentity(ROOT / ".edge" / loaded.name)
     if identity.exists():
         identity.verify()
-        return plan_with_access(options.stack, fleet=fleet)
+        return plan_with_access(_stack(options), fleet=fleet)
     print(f"note  {shown(identity.directory)} has no secrets of this fleet: planned from the last state, not refreshed")
-    return plan_without_access(options.stack, fleet=fleet)
+    return plan_without_access(_stack(options), fleet=fleet)
 
 
 def _allowed(environment: Mapping[str, str]) -> set[str]:

@@ -136,7 +136,8 @@ def reasons(before: Mapping[str, Any], after: Mapping[str, Any], *, why: str | N
             found.pop("K3S_URL", None)
     elif old.get("script_sha256") != new.get("script_sha256"):
         found["script_sha256"] = "its script or parameters differ; the state does not say which"
-    if not found and why == "replace_by_triggers":
+    # A trigger that is not known before the apply is missing in the plan.
+    if not found and (why == "replace_by_triggers" or set(old) - set(new)):
         found["triggers"] = FOLLOWS
     return found or {"unknown": "see the full plan"}
 

@@ -6,7 +6,9 @@ its docstring, the code of an example, and the JSON that this code becomes.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import json
 import re
 import sys
@@ -19,6 +21,8 @@ from scripts.reference_examples import EXAMPLES, PRELUDE
 
 _DOCS = ROOT / "docs"
 _LONG = 200
+_CONTENT = re.compile(r"(?<=\w:)[0-9a-f]{12}$|^[0-9a-f]{64}$")
+"""An image's tag, or a whole hash."""
 _GENERATED = "<!-- Written by `make snapshots` from the docstrings: change those. -->\n"
 
 
@@ -60,7 +64,10 @@ def reference() -> str:
 def construct_page(name: str) -> str:
     """One construct: what it is, code, and what the code becomes."""
     code = EXAMPLES[name]
-    made = json.dumps(readable(synthesized(code)), indent=2, sort_keys=True)
+    found = readable(synthesized(code))
+    if "docker_image" in found["resource"]:
+        found = _without_content(found)
+    made = json.dumps(found, indent=2, sort_keys=True)
     return (
         f"{_GENERATED}\n# {name}\n\n{_docstring(getattr(constructs_lib, name))}\n\n## Code\n\n"
         f"```python\n{PRELUDE}\n\n{code}```\n\n## What it becomes\n\n"
@@ -69,11 +76,12 @@ def construct_page(name: str) -> str:
 
 
 def synthesized(code: str) -> dict[str, Any]:
-    """The resources and data sources that a page's code becomes; it finds `stack` and the names of PRELUDE."""
+    """The resources and data sources that a page's code becomes; it finds `stack`, `images` and PRELUDE's names."""
     from constructs_lib.testing import new_stack, synth
 
-    names: dict[str, Any] = {"stack": new_stack("example")}
-    exec(f"{PRELUDE}\n{code}", names)
+    names: dict[str, Any] = {"stack": new_stack("example"), "images": ROOT / "images"}
+    with contextlib.redirect_stderr(io.StringIO()):  # Each unlocked base is warned of.
+        exec(f"{PRELUDE}\n{code}", names)
     configuration = synth(names["stack"])
     return {key: configuration[key] for key in ("resource", "data") if key in configuration}
 
@@ -89,6 +97,15 @@ def readable(value: Any) -> Any:
     if isinstance(value, str) and (len(value) > _LONG or "\n" in value):
         return "…"
     return value
+
+
+def _without_content(value: Any) -> Any:
+    """`value` without hashes: what images are made of changes more often than what is said of them."""
+    if isinstance(value, dict):
+        return {key: _without_content(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_content(item) for item in value]
+    return _CONTENT.sub("<content>", value) if isinstance(value, str) else value
 
 
 def _signature(name: str, value: object) -> str:

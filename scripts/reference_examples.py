@@ -18,7 +18,48 @@ KubernetesProvider(stack, "kubernetes", config_path="/edge/kubeconfig")
 HelmProvider(stack, "helm", kubernetes=HelmProviderKubernetes(config_path="/edge/kubeconfig"))
 """
 
+_IMAGES = """\
+from constructs_lib.docker_providers import DockerProvider
+
+DockerProvider(stack, "docker")
+# `images` is the path of this project's folder images/, or of your copy of it.
+settings = ImageSettings(folder=images, allow_unlocked_bases=True)
+"""
+
 EXAMPLES = {
+    "ContainerImage": _IMAGES
+    + """\
+base = CudaBaseImage(stack, "cuda-base", settings=settings)
+ContainerImage(stack, "image", repository="my/image", context=images / "ros2-humble", base=base, target="ros2")
+""",
+    "CudaBaseImage": _IMAGES + 'CudaBaseImage(stack, "cuda-base", settings=settings)\n',
+    "GpuCheckImage": _IMAGES + 'GpuCheckImage(stack, "gpu-check", settings=settings)\n',
+    "GpuContainer": _IMAGES
+    + """\
+GpuContainer(
+    stack,
+    "shell",
+    name="ros2",
+    image=CudaBaseImage(stack, "cuda-base", settings=settings),
+    folder=Path("/home/ada/ros2"),
+    desk=Desk(devices=("/dev/video0",)),
+)
+""",
+    "ImageHandover": _IMAGES
+    + """\
+ImageHandover(
+    stack,
+    "hand-over",
+    image=GpuCheckImage(stack, "gpu-check", settings=settings),
+    hosts={"gpu-1": host},
+    archive_folder=Path("/edge/images"),
+)
+""",
+    "Ros2HumbleImage": _IMAGES
+    + """\
+Ros2HumbleImage(stack, "ros2", settings=settings, base=CudaBaseImage(stack, "cuda-base", settings=settings))
+""",
+    "TritonImage": _IMAGES + 'TritonImage(stack, "triton", settings=settings)\n',
     "K3sCluster": """\
 K3sCluster(
     stack,
@@ -82,4 +123,4 @@ NvidiaContainerToolkit(stack, "toolkit", machine=machine, release=ContainerToolk
     "GpuCheck": _PROVIDERS
     + 'GpuCheck(stack, "gpu-check", nodes=[GpuNode(name="gpu-1", gpus=2)], image="ubuntu:22.04")\n',
 }
-"""Code by construct; it finds `stack` and what PRELUDE makes."""
+"""Code by construct; it finds `stack`, the path `images` and what PRELUDE makes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from scripts.resource_path import node_and_step
+
 _ABOUT_SSH = re.compile(r"Error: (?:remote-exec|file) provisioner error\b")
 _RESOURCE = re.compile(r"with \S+ \((?P<path>[^)]+)\)(?:\[[^]]*\])?,")
 _ENDPOINT = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+")
@@ -50,9 +52,7 @@ def explain_ssh_failure(error: Sequence[str]) -> list[str]:
     for pattern, (what, cause, fix) in _FAILURES.items():
         found = re.search(pattern, text)
         if found:
-            # The path in the stack: <construct>/<node>/.../<step>/<resource>.
-            path = resource["path"].split("/")
-            node, step = path[min(1, len(path) - 1)], path[max(len(path) - 2, 0)]
+            node, step = node_and_step(resource["path"])
             endpoint = _ENDPOINT.search(text)
             seen = f" ({found[0]}{f' at {endpoint[0]}' if endpoint else ''})"
             return [f"  {node}: {what} (step {step})", f"  cause: {cause}{seen}", f"  fix: {fix}"]

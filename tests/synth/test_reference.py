@@ -14,10 +14,6 @@ from scripts.reference_examples import EXAMPLES
 
 pytestmark = pytest.mark.synth
 
-NEEDS_DOCKER = {"ContainerImage", "CudaBaseImage", "GpuCheckImage", "GpuContainer", "ImageHandover", "Ros2HumbleImage", "TritonImage"}  # fmt: skip  # noqa: E501
-"""Constructs whose example would read image folders; their page is docs/images.md."""
-
-
 def test_the_committed_pages_are_the_generated_ones() -> None:
     for path, text in pages().items():
         assert path.exists(), f"{shown(path)} is missing; run: make snapshots"
@@ -30,7 +26,7 @@ def test_every_construct_has_a_page() -> None:
         for name in constructs_lib.__all__
         if isinstance(value := getattr(constructs_lib, name), type) and issubclass(value, Construct)
     }
-    assert constructs - NEEDS_DOCKER == set(EXAMPLES)
+    assert constructs == set(EXAMPLES)
 
 
 def test_every_public_name_says_what_it_is() -> None:

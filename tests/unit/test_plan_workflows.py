@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,64 @@ def test_every_command_is_one_that_this_suite_runs(path: Path) -> None:
             program = shlex.split(command)
             name = program[0] if program[0].startswith("scripts/") else program[2].rsplit(".", 1)[1]
             assert Path(name).name in (ROOT / tested_by).read_text()
+
+
+@pytest.mark.parametrize(
+    "target", [command.removeprefix("make ") for command in COMMANDS if command.startswith("make ")]
+)
+def test_what_make_would_run_for_a_workflow_is_there(target: str) -> None:
+    argv = ["make", "--dry-run", "--no-print-directory", target]
+    shown = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    modules = re.findall(r" -m (scripts(?:\.\w+)+)", shown)
+    assert modules
+    for module in modules:
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+    for path in re.findall(r"\b(?:tests|scripts)/[\w/.-]+", shown):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_called_workflow_gets_what_it_declares_and_no_more(path: Path) -> None:
+    for job in jobs(path).values():
+        if not job.get("uses", "").startswith("./"):
+            continue
+        declared = workflow(ROOT / job["uses"])["on"]["workflow_call"]
+        for kind, given in (("inputs", job.get("with", {})), ("secrets", job.get("secrets", {}))):
+            # `secrets: inherit` would hand over all that there are.
+            assert isinstance(given, dict)
+            assert set(given) <= set(declared[kind])
+            assert {name for name, one in declared[kind].items() if one.get("required")} <= set(given)
+        called = workflow(ROOT / job["uses"])
+        # A called job may do no more than its caller's.
+        for inner in called["jobs"].values():
+            assert inner["permissions"].items() <= job["permissions"].items()
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_what_may_write_runs_for_no_fork(path: Path) -> None:
+    for job in jobs(path).values():
+        if "write" in job.get("permissions", {}).values():
+            assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_secret_is_seen_by_one_step_and_by_none_that_installs(path: Path) -> None:
+    for job in jobs(path).values():
+        assert "secrets." not in str(job.get("env", {}))
+    for step in steps(path):
+        if "secrets." in str(step):
+            assert step["run"] == "scripts/diff-in-workflow"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_terraform_is_one_version_everywhere_and_python_the_oldest_that_the_project_allows(path: Path) -> None:
+    for step in steps(path):
+        if "setup-terraform@" in step.get("uses", ""):
+            others = [one for file in FILES for one in steps(file) if "setup-terraform@" in one.get("uses", "")]
+            assert {one["with"]["terraform_version"] for one in others} == {step["with"]["terraform_version"]}
+        if "setup-python@" in step.get("uses", ""):
+            required = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+            assert required.removeprefix(">=") == step["with"]["python-version"]
 
 
 def test_check_is_what_make_test_runs_without_the_lab_and_checkov() -> None:

@@ -8,6 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from constructs_lib.gpu_check import GpuCheck, GpuNode
+from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
+from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
+from constructs_lib.ssh_host import SshHost
+from constructs_lib.testing import new_stack, synth
 from tests.lab.terraform_plugins.conftest import Api, Workspace
 
 RELEASE = "nvidia-device-plugin"
@@ -61,6 +66,49 @@ def test_a_release_that_somebody_removed_is_installed_again(workspace: Workspace
     api.kubectl("-n", "gone", "delete", "daemonset,serviceaccount", "--all")
     api.kubectl("delete", "clusterrole,clusterrolebinding", "-l", f"app.kubernetes.io/instance={RELEASE}")
     assert workspace.changes() == {"helm_release.test": ["create"]}
+    workspace.applied()
+    assert workspace.changes() == {}
+
+
+def test_a_release_that_is_made_anew_has_the_gates_of_its_nodes_run_again(
+    workspace: Workspace, api: Api, chart: Path
+) -> None:
+    stack = new_stack()
+    plugin = NvidiaDevicePlugin(stack, "plugin", chart_version="0.19.3", chart_path=chart, namespace="gated")
+    host = SshHost(address="192.0.2.10", user="edge", host_key=None)
+    GpuCheck(stack, "check", nodes=[GpuNode(name="gpu-1", gpus=1)], image="i", plugin=plugin, gate_host=host)
+    KubernetesProvider(stack, "kubernetes")
+    HelmProvider(stack, "helm", kubernetes=HelmProviderKubernetes())
+    made = synth(stack)
+    gates = made["resource"]["terraform_data"]
+    assert len(gates) == 1
+    for gate in gates.values():
+        # Nothing runs; what Terraform plans does not depend on it.
+        gate.pop("provisioner")
+        gate.pop("connection")
+        gate["depends_on"] = [address for address in gate["depends_on"] if address.startswith("helm_release.")]
+    (release,), (gate_name,) = made["resource"]["helm_release"].values(), gates
+    release.pop("depends_on")
+    release["create_namespace"] = True
+    wanted = {kind: made["resource"][kind] for kind in ("helm_release", "terraform_data")}
+    providers = {"helm": {"source": "hashicorp/helm", "version": "3.1.1"}}
+    workspace.write(
+        {
+            "terraform": {"required_providers": providers},
+            "provider": {"helm": {"kubernetes": api.settings}},
+            "resource": wanted,
+            "locals": made["locals"],
+        }
+    )
+    workspace.applied()
+    assert workspace.changes() == {}
+
+    api.kubectl("-n", "gated", "delete", "secret", "-l", "owner=helm")
+    api.kubectl("-n", "gated", "delete", "daemonset,serviceaccount", "--all")
+    api.kubectl("delete", "clusterrole,clusterrolebinding", "-l", f"app.kubernetes.io/instance={RELEASE}")
+    changes = workspace.changes()
+    assert changes.pop(f"terraform_data.{gate_name}") == ["delete", "create"]
+    assert list(changes.values()) == [["create"]]
     workspace.applied()
     assert workspace.changes() == {}
 
