@@ -205,8 +205,9 @@ system=$(. /etc/os-release && echo "$PRETTY_NAME")
     printf '\n  ],\n  "stacks": {'
     comma=''
     for stack in $STACKS; do
-        printf '%s\n    "%s": {"gpu_report": %s, "second_apply": "%s", "check": "%s"}' "$comma" "$stack" "$(cat "$RUN/report-$stack.json")" \
-            "$(escape "$(grep '^No changes' "$RUN/second-$stack.log")")" "$(escape "$(grep '^PASS ' "$RUN/check-$stack.log" | paste -sd';')")"
+        printf '%s\n    "%s": {"gpu_report": %s, "second_apply": "%s", "check": "%s", "cdi_devices": "%s"}' "$comma" "$stack" "$(cat "$RUN/report-$stack.json")" \
+            "$(escape "$(grep '^No changes' "$RUN/second-$stack.log")")" "$(escape "$(grep '^PASS ' "$RUN/check-$stack.log" | paste -sd';')")" \
+            "$(paste -sd' ' "$RUN/cdi-$stack")"
         comma=,
     done
     printf '\n  },\n  "node": "%s, %s, %s",\n' "$(escape "$(sed -n 's/^PRETTY_NAME=//p' "$RUN/root/etc/os-release" | tr -d '"')")" \
