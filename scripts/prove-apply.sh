@@ -71,6 +71,8 @@ end_node() {
             done
         done <"$RUN/cgroups"
     fi
+    # mount(8) makes this folder of its own.
+    [ ! -f "$RUN/no-run-mount" ] || rmdir /run/mount 2>/dev/null || true
     rm -rf --one-file-system "$RUN" || die "$RUN cannot be removed" "something still uses it" "look at: fuser -vm $RUN"
     rm -f "$KIT"/edge/terraform.tfstate* "$KIT"/stacks/*/.terraform.lock.hcl
 }
@@ -127,6 +129,7 @@ trap 'exit 130' HUP INT TERM
 mkdir -p "$RUN/root" "$RUN/programs"
 chmod 0755 "$RUN"
 : >"$RUN/phases"
+[ -e /run/mount ] || : >"$RUN/no-run-mount"
 tar -xJf "$KIT/programs.tar.xz" -C "$RUN/programs" --no-same-owner &
 programs=$!
 tar -xJf "$KIT/node-root.tar.xz" -C "$RUN/root" --numeric-owner -p
