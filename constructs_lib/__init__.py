@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from constructs_lib.gpu_check_image import GpuCheckImage as GpuCheckImage
     from constructs_lib.gpu_container import Desk as Desk
     from constructs_lib.gpu_container import GpuContainer as GpuContainer
+    from constructs_lib.gpu_sharing import TimeSlicing as TimeSlicing
     from constructs_lib.image_handover import ImageHandover as ImageHandover
     from constructs_lib.image_variants import ImageSettings as ImageSettings
     from constructs_lib.k3s_cluster import K3sCluster as K3sCluster
@@ -86,6 +87,7 @@ _MODULE_OF = {
     "Ros2HumbleImage": "ros2_humble_image",
     "SshBastion": "ssh_host",
     "SshHost": "ssh_host",
+    "TimeSlicing": "gpu_sharing",
     "TritonImage": "triton_image",
     "lazy_package": "lazy_import",
     "moved": "moved_blocks",

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
+from constructs_lib.gpu_sharing import MigStrategy
 from constructs_lib.held_element import HeldResource
 from constructs_lib.kubernetes_objects import KubernetesObjects
 from constructs_lib.machine import GPU_PRESENT_LABEL
@@ -36,6 +37,8 @@ from constructs_lib.runtime_class_check import RuntimeClassCheck
 from constructs_lib.ssh_host import SshHost
 
 GPU_RESOURCE = "nvidia.com/gpu"
+HOLD_SECONDS = 10
+"""How long pods that share GPUs keep theirs: long enough for all of them to start, so that they run together."""
 RETRIES = 2
 """A device plugin that restarts while a pod is admitted fails that pod once (UnexpectedAdmissionError)."""
 
@@ -76,13 +79,17 @@ class GpuCheck(Group):
             is then seen by its job's time limit alone, without a cause.
         timeout_seconds: Limit of the gate and again of the job, default 300.
         namespace: Made by this construct, default `gpu-check`.
+        pods_per_gpu: How many pods share a GPU by time-slicing. Then as many pods run at the same time, each with
+            one share, and the check fails unless every GPU was seen by exactly so many of them. Default None: as
+            `plugin` says, 1 without it.
 
     Attributes:
         report: A Terraform expression: JSON object by node name with `expected`, `uuids`, `exit_code` (null when
-            the job has no finished pod) and `failed_attempts`.
+            the job has no finished pod) and `failed_attempts`; with shared GPUs also `pods_by_uuid`.
 
     Raises:
-        ValueError: No nodes, a node with no GPU, or a name used twice.
+        ValueError: No nodes, a node with no GPU, a name used twice, `pods_per_gpu` below 1, or a `plugin` that
+            offers MIG devices, which this check does not count.
     """
 
     def __init__(
@@ -97,9 +104,12 @@ class GpuCheck(Group):
         gate_host: SshHost | None = None,
         timeout_seconds: int = 300,
         namespace: str = "gpu-check",
+        pods_per_gpu: int | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        _check(id_, nodes=nodes)
+        if pods_per_gpu is None:
+            pods_per_gpu = plugin.pods_per_gpu if plugin is not None else 1
+        _check(id_, nodes=nodes, pods_per_gpu=pods_per_gpu, mig=plugin.mig_strategy if plugin is not None else "none")
         home = NamespaceV1(self, "namespace", metadata=NamespaceV1Metadata(name=namespace))
         if plugin is not None:
             run_after(home, plugin)
@@ -119,6 +129,7 @@ class GpuCheck(Group):
                 gate = _gate(
                     scope_of_node,
                     node=node,
+                    shares=node.gpus * pods_per_gpu,
                     host=gate_host,
                     plugin=plugin,
                     namespace=namespace,
@@ -130,6 +141,7 @@ class GpuCheck(Group):
             job = _job(
                 scope_of_node,
                 node=node,
+                pods_per_gpu=pods_per_gpu,
                 namespace=namespace,
                 image=image,
                 command=argv,
@@ -138,7 +150,7 @@ class GpuCheck(Group):
             )
             job.wait_for(before)
             jobs.append(job)
-            _allocatable(scope_of_node, node=node, after=job)
+            _allocatable(scope_of_node, node=node, shares=node.gpus * pods_per_gpu, after=job)
             pods = KubernetesObjects(
                 scope_of_node,
                 "pods",
@@ -146,9 +158,12 @@ class GpuCheck(Group):
                 kind="Pod",
                 namespace=namespace,
                 label_selector=f"job-name={job_name(node.name)}",
+                lifecycle=_shared_equally(node, pods_per_gpu=pods_per_gpu) if pods_per_gpu > 1 else None,
             )
             pods.wait_for([job.address])
-            entries.append(_report_entry(node, objects=f"{pods.address}.objects"))
+            entries.append(
+                _report_entry(node, objects=f"{pods.address}.objects", shared=pods_per_gpu > 1),
+            )
         RuntimeClassCheck(self, "runtime-class", after=jobs)
         self.report = "${jsonencode({" + ", ".join(entries) + "})}"
 
@@ -158,7 +173,13 @@ def job_name(node: str) -> str:
     return f"gpu-check-{node}"
 
 
-def _check(id_: str, *, nodes: Sequence[GpuNode]) -> None:
+def _check(id_: str, *, nodes: Sequence[GpuNode], pods_per_gpu: int, mig: MigStrategy) -> None:
+    if pods_per_gpu < 1:
+        raise ValueError(f"GpuCheck {id_!r}: pods_per_gpu={pods_per_gpu}; allowed is 1 or more")
+    if mig != "none":
+        raise ValueError(
+            f"GpuCheck {id_!r}: the plugin's mig_strategy is {mig!r}; allowed is 'none': this check counts whole GPUs"
+        )
     if not nodes:
         raise ValueError(f"GpuCheck {id_!r}: no nodes; a check of nothing would always pass")
     names = [node.name for node in nodes]
@@ -173,6 +194,7 @@ def _gate(
     scope: Construct,
     *,
     node: GpuNode,
+    shares: int,
     host: SshHost,
     plugin: NvidiaDevicePlugin | None,
     namespace: str,
@@ -187,7 +209,7 @@ def _gate(
         script="gpu_gate.sh",
         time_limit_seconds=timeout_seconds + 180,
         parameters={
-            "GPUS": str(node.gpus),
+            "GPUS": str(shares),
             "WAIT_SECONDS": str(timeout_seconds),
             "CHECK_NAMESPACE": namespace,
             "CHECK_JOB": job_name(node.name),
@@ -209,14 +231,15 @@ def _any_taint() -> JobV1SpecTemplateSpecToleration:
 
 
 @cache
-def _container(*, gpus: int, image: str, command: Sequence[str]) -> JobV1SpecTemplateSpecContainer:
+def _container(*, gpus: int, hold: bool, image: str, command: Sequence[str]) -> JobV1SpecTemplateSpecContainer:
     limit = {GPU_RESOURCE: str(gpus)}
+    environment = {"EXPECTED_GPUS": str(gpus), **({"HOLD_SECONDS": str(HOLD_SECONDS)} if hold else {})}
     return JobV1SpecTemplateSpecContainer(
         name="gpu-check",
         image=image,
         image_pull_policy="IfNotPresent",
         command=list(command),
-        env=[JobV1SpecTemplateSpecContainerEnv(name="EXPECTED_GPUS", value=str(gpus))],
+        env=[JobV1SpecTemplateSpecContainerEnv(name=name, value=value) for name, value in environment.items()],
         resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
         termination_message_policy="FallbackToLogsOnError",
     )
@@ -226,6 +249,7 @@ def _job(
     scope: Construct,
     *,
     node: GpuNode,
+    pods_per_gpu: int,
     namespace: str,
     image: str,
     command: Sequence[str],
@@ -233,6 +257,8 @@ def _job(
     rerun_with: Sequence[str],
 ) -> HeldResource:
     labels = {"app.kubernetes.io/name": "gpu-check"}
+    shared = pods_per_gpu > 1
+    pods = node.gpus * pods_per_gpu
     return HeldResource(
         scope,
         "job",
@@ -243,6 +269,8 @@ def _job(
             "metadata": JobV1Metadata(name=job_name(node.name), namespace=namespace, labels=labels),
             "spec": JobV1Spec(
                 backoff_limit=RETRIES,
+                completions=pods if shared else None,
+                parallelism=pods if shared else None,
                 active_deadline_seconds=timeout_seconds,
                 template=JobV1SpecTemplate(
                     metadata=JobV1SpecTemplateMetadata(labels=labels),
@@ -252,7 +280,11 @@ def _job(
                         node_selector={"kubernetes.io/hostname": node.name},
                         toleration=[_any_taint()],
                         automount_service_account_token=False,
-                        container=[_container(gpus=node.gpus, image=image, command=tuple(command))],
+                        container=[
+                            _container(
+                                gpus=1 if shared else node.gpus, hold=shared, image=image, command=tuple(command)
+                            )
+                        ],
                     ),
                 ),
             ),
@@ -264,7 +296,7 @@ def _job(
     )
 
 
-def _allocatable(scope: Construct, *, node: GpuNode, after: HeldResource) -> None:
+def _allocatable(scope: Construct, *, node: GpuNode, shares: int, after: HeldResource) -> None:
     label = f'try(self.objects[0].metadata.labels["{GPU_PRESENT_LABEL}"], "missing")'
     seen = f'try(tonumber(self.objects[0].status.allocatable["{GPU_RESOURCE}"]), 0)'
     read = KubernetesObjects(
@@ -276,9 +308,9 @@ def _allocatable(scope: Construct, *, node: GpuNode, after: HeldResource) -> Non
         lifecycle=TerraformResourceLifecycle(
             postcondition=[
                 Postcondition(
-                    condition=f"${{{seen} == {node.gpus}}}",
+                    condition=f"${{{seen} == {shares}}}",
                     error_message=(
-                        f"Node {node.name}: expected {node.gpus} {GPU_RESOURCE} allocatable, seen ${{{seen}}}. "
+                        f"Node {node.name}: expected {shares} {GPU_RESOURCE} allocatable, seen ${{{seen}}}. "
                         f"Its label {GPU_PRESENT_LABEL} is ${{{label}}}. Fix: restore a missing label with "
                         f"kubectl label node {node.name} {GPU_PRESENT_LABEL}=true; else read the log of the "
                         f"device plugin's pod on {node.name} and run nvidia-smi there."
@@ -290,15 +322,58 @@ def _allocatable(scope: Construct, *, node: GpuNode, after: HeldResource) -> Non
     read.wait_for([after.address])
 
 
-def _report_entry(node: GpuNode, *, objects: str) -> str:
-    ended = (
+def _ended(objects: str) -> str:
+    """The terminated containers of the pods that succeeded."""
+    return (
         f'[for pod in {objects} : pod.status.containerStatuses[0].state.terminated if pod.status.phase == "Succeeded"]'
     )
+
+
+def _pods_by_uuid(objects: str) -> str:
+    """UUID -> how many of the pods that succeeded saw it."""
+    return (
+        f"{{for uuid, times in {{for pod in {_ended(objects)} : trimspace(pod.message) => 1...}} : uuid => sum(times)}}"
+    )
+
+
+def _shared_equally(node: GpuNode, *, pods_per_gpu: int) -> TerraformResourceLifecycle:
+    """Refuses pods that did not share each GPU at the same time. Where pods are gone by now, nothing is judged."""
+    pods = node.gpus * pods_per_gpu
+    ended = _ended("self.objects")
+    seen = f"try({_pods_by_uuid('self.objects')}, {{}})"
+    # Every pod began before any other ended.
+    together = f"alltrue([for a in {ended} : alltrue([for b in {ended} : timecmp(a.startedAt, b.finishedAt) <= 0])])"
+    equally = f"length({seen}) == {node.gpus} && alltrue([for times in values({seen}) : times == {pods_per_gpu}])"
+    return TerraformResourceLifecycle(
+        postcondition=[
+            Postcondition(
+                condition=f"${{length({ended}) < {pods} || ({equally})}}",
+                error_message=(
+                    f"Node {node.name}: {pods} pods were to share {node.gpus} GPUs, {pods_per_gpu} each. Seen, pods by "
+                    f"UUID: ${{jsonencode({seen})}}. Fix: read the log of the device plugin's pod on {node.name}."
+                ),
+            ),
+            Postcondition(
+                condition=f"${{length({ended}) < {pods} || {together}}}",
+                error_message=(
+                    f"Node {node.name}: the {pods} pods that were to share its GPUs did not run at the same time. "
+                    f"Fix: look for what delays pods there (kubectl describe pods), then deploy again."
+                ),
+            ),
+        ]
+    )
+
+
+def _report_entry(node: GpuNode, *, objects: str, shared: bool) -> str:
+    ended = _ended(objects)
     reason = 'try(pod.status.reason, pod.status.containerStatuses[0].state.terminated.reason, "unknown reason")'
     message = 'try(pod.status.message, pod.status.containerStatuses[0].state.terminated.message, "")'
     failed = f'[for pod in {objects} : "${{{reason}}}: ${{{message}}}" if pod.status.phase == "Failed"]'
+    by_uuid = f"try({_pods_by_uuid(objects)}, {{}})"
+    uuids = f"keys({by_uuid})" if shared else f'try(split(" ", trimspace({ended}[0].message)), [])'
     return (
         f"{json.dumps(node.name)} = {{expected = {node.gpus}, "
-        f'uuids = try(split(" ", trimspace({ended}[0].message)), []), '
-        f"exit_code = try({ended}[0].exitCode, null), failed_attempts = {failed}}}"
+        f"uuids = {uuids}, "
+        + (f"pods_by_uuid = {by_uuid}, " if shared else "")
+        + f"exit_code = try({ended}[0].exitCode, null), failed_attempts = {failed}}}"
     )

@@ -1,5 +1,5 @@
 # Exits 0 when this container sees exactly the GPUs it was given; says which in the termination message.
-# Shell builtins and nvidia-smi only: the toolkit brings nvidia-smi into any image.
+# Shell builtins and nvidia-smi only: the toolkit brings nvidia-smi into any image. Where GPUs are shared, sleep too.
 if ! uuids=$(nvidia-smi --query-gpu=uuid --format=csv,noheader 2>&1); then
     echo "nvidia-smi failed: $uuids" >/dev/termination-log
     exit 1
@@ -27,3 +27,5 @@ if [ "$count" -ne "$EXPECTED_GPUS" ]; then
     exit 1
 fi
 echo "$seen" >/dev/termination-log
+# Pods that share a GPU keep it until all of them run.
+[ -z "${HOLD_SECONDS:-}" ] || sleep "$HOLD_SECONDS"

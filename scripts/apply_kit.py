@@ -62,8 +62,14 @@ class Variant:
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-VARIANTS = (Variant(name="edge-gpu"),)
+VARIANTS = (
+    Variant(name="edge-gpu"),
+    Variant(name="time-slicing", values={"device_plugin": {"time_slicing": {"replicas": 2}}}),
+    Variant(name="cdi", values={"device_plugin": {"device_list_strategy": "cdi-cri"}}),
+)
 """In the order in which the proof applies them, all to the same state."""
+_NEEDS_A_DRIVER = {"cdi"}
+"""What the plugin cannot do with the lab's stand-in: it looks for the files of a whole driver."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,6 +122,7 @@ def make_kit(
     shutil.copyfile(ROOT / "scripts" / "prove-apply.sh", directory / "prove-apply.sh")
     shutil.copytree(ROOT / "scripts" / "prove_apply", directory / "prove_apply")
 
+    variants = [variant for variant in VARIANTS if not stand_ins or variant.name not in _NEEDS_A_DRIVER]
     host_key = _node_root(directory, gpus=gpus, stand_ins=stand_ins, progress=progress)
     plugins = _programs(directory, progress=progress)
     fleet = yaml.safe_load(fleet_path.read_text())
@@ -142,7 +149,7 @@ def make_kit(
         "OPERATOR_ADDRESS": OPERATOR_ADDRESS,
         "GPUS": str(gpus),
         "STAND_IN_GPUS": str(gpus if stand_ins else 0),
-        "STACKS": " ".join(variant.name for variant in VARIANTS),
+        "STACKS": " ".join(variant.name for variant in variants),
         "TERRAFORM_VERSION": find_terraform().version,
         "PLUGINS": plugins,
         "PLUGIN_VERSION": fleet["device_plugin"]["chart_version"],
@@ -151,7 +158,7 @@ def make_kit(
     }
     (directory / "settings").write_text("".join(f"{name}={shlex.quote(text)}\n" for name, text in settings.items()))
     with progress.step("synthesize the stacks"):
-        for variant in VARIANTS:
+        for variant in variants:
             _synthesize(directory, fleet=fleet, variant=variant)
 
 

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.artifacts.command import BuildError, run_command
-from lab.cache import CacheError
+from lab.cache import CacheError, file_sha256
 from scripts.bench_figures import TARGETS, Figure, as_text, phases, slowest_steps
 from scripts.bench_sizes import measure_sizes
+from scripts.bundle import create
 from scripts.cdktf_output import without_frame
 from scripts.checkout import BUILD, LAB_FLEET, ROOT, VENV, chosen_fleet, shown
 from scripts.edge_gpu import lab_up, make_identity, run_cdktf
-from scripts.environment import command_environment
+from scripts.environment import command_environment, project_variables
 from scripts.errors import CommandError, SetupError
 from scripts.process import Outcome
 from scripts.terraform import find_terraform
@@ -94,21 +95,51 @@ def _measure_all(*, runs: int) -> list[Figure]:
     deploy = run_cdktf("deploy", fleet=LAB_FLEET)
     second = run_cdktf("deploy", fleet=LAB_FLEET)
     destroy = run_cdktf("destroy", fleet=LAB_FLEET)
+    # Bare nodes for both: a destroy leaves NVIDIA's packages.
+    run_command([_PYTHON, "-m", "lab", "down"], cwd=ROOT, timeout_seconds=_LAB_DOWN_LIMIT_SECONDS)
+    lab_up(fleet=LAB_FLEET)
+    offline = measure_offline(online_seconds=deploy.seconds)
     return [
         synth,
         sizes_figure(),
         Figure(name="lab_up", value=up.seconds),
         _figure("deploy", deploy),
+        offline,
         _figure("second_deploy", second),
         _figure("destroy", destroy),
     ]
 
 
-def _figure(name: str, outcome: Outcome) -> Figure:
+def measure_offline(*, online_seconds: float) -> Figure:
+    """A deploy of the lab's bare nodes from a bundle, which is made before; the nodes are taken back afterwards.
+
+    Args:
+        online_seconds: what the same nodes took from the lab's mirror.
+    """
+    # The fleet file with the bundle is another file than the lab's, and wants the lab's Terraform plugins all the same.
+    variables = project_variables(fleet=LAB_FLEET)
+    os.environ.update({name: variables[name] for name in ("TF_CLI_CONFIG_FILE", "CDKTF_DISABLE_PLUGIN_CACHE_ENV")})
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "lab.bundle"
+        started = time.monotonic()
+        create(LAB_FLEET, made)
+        made_in = time.monotonic() - started
+        fleet = Path(folder) / "lab-offline.yaml"
+        bundle = f"bundle: {{path: {made}, sha256: {file_sha256(made)}}}\n"
+        fleet.write_text(f"{LAB_FLEET.read_text()}{bundle}")
+        outcome = run_cdktf("deploy", fleet=fleet)
+        size = made.stat().st_size / (1 << 20)
+        run_cdktf("destroy", fleet=fleet)
+    detail = f"from the mirror {online_seconds:.1f} s; the bundle: {size:.0f} MiB, made in {made_in:.1f} s"
+    return _figure("offline_deploy", outcome, detail=detail)
+
+
+def _figure(name: str, outcome: Outcome, *, detail: str = "") -> Figure:
     lines = [without_frame(line) for line in outcome.lines]
     return Figure(
         name=name,
         value=outcome.seconds,
+        detail=detail,
         slowest=slowest_steps(lines),
         phases=phases(lines, outcome.seconds_at, total_seconds=outcome.seconds),
     )

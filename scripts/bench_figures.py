@@ -47,6 +47,7 @@ TARGETS = {
         limit=75.0,
         compared_with="k3s-ansible without any GPU step: 54 s",
     ),
+    "offline_deploy": Target(title="the same deploy from a bundle", limit=90.0),
     "second_deploy": Target(
         title="second deploy, no change", limit=15.0, compared_with="k3s-ansible: 51 s, K3s restarted on every node"
     ),

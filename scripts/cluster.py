@@ -134,9 +134,15 @@ def _check(pods: list[Any]) -> SeenCheck:
     succeeded = ended[-1].status.phase == "Succeeded"
     return SeenCheck(
         exit_code=last.exit_code if last else None,
-        uuids=tuple((last.message or "").split()) if last and succeeded else (),
+        uuids=_uuids(ended) if succeeded else (),
         failed_attempts=failed,
     )
+
+
+def _uuids(pods: list[Any]) -> tuple[str, ...]:
+    """What the pods that succeeded saw: one pod, or as many as share the node's GPUs."""
+    ended = [_terminated(pod) for pod in pods if pod.status.phase == "Succeeded"]
+    return tuple(dict.fromkeys(uuid for one in ended if one for uuid in (one.message or "").split()))
 
 
 def _failure(pod: Any) -> str:

@@ -22,12 +22,19 @@ class WantedNode:
         role: "server" or "agent".
         gpus: GPUs that it must offer.
         k3s_version: version that its kubelet must report.
+        pods_per_gpu: how many pods share each of its GPUs.
     """
 
     name: str
     role: str
     gpus: int
     k3s_version: str
+    pods_per_gpu: int = 1
+
+    @property
+    def offers(self) -> int:
+        """The `nvidia.com/gpu` that it must offer."""
+        return self.gpus * self.pods_per_gpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,7 @@ class NodeReport:
     role: str
     k3s_version: str | None
     gpus_expected: int
+    shares_expected: int
     gpus_allocatable: int | None
     verdict: Verdict
     uuids: Sequence[str]
@@ -152,6 +160,7 @@ def compare(
                 role=node.role,
                 k3s_version=state.k3s_version if state else None,
                 gpus_expected=node.gpus,
+                shares_expected=node.offers,
                 gpus_allocatable=state.gpus if state else None,
                 verdict=verdict,
                 uuids=check.uuids if check else (),
@@ -171,7 +180,7 @@ def _verdict(node: WantedNode, state: SeenNode | None, check: SeenCheck | None) 
         return "not run"
     if check.exit_code != 0 or len(set(check.uuids)) != node.gpus:
         return "failed"
-    return "passed" if state is None or state.gpus == node.gpus else "passed earlier"
+    return "passed" if state is None or state.gpus == node.offers else "passed earlier"
 
 
 def _node_problems(node: WantedNode, state: SeenNode | None) -> list[str]:
@@ -182,8 +191,8 @@ def _node_problems(node: WantedNode, state: SeenNode | None) -> list[str]:
         problems.append("is in the cluster but not Ready")
     if state.k3s_version != node.k3s_version:
         problems.append(f"runs K3s {state.k3s_version}; the fleet file has {node.k3s_version}")
-    if state.gpus != node.gpus:
-        problems.append(f"offers {state.gpus} nvidia.com/gpu; expected {node.gpus}")
+    if state.gpus != node.offers:
+        problems.append(f"offers {state.gpus} nvidia.com/gpu; expected {node.offers}")
     return problems
 
 

@@ -73,6 +73,8 @@ end_node() {
             done
         done <"$RUN/cgroups"
     fi
+    # mount(8) makes this folder of its own.
+    [ ! -f "$RUN/no-run-mount" ] || rmdir /run/mount 2>/dev/null || true
     rm -rf --one-file-system "$RUN" || die "$RUN cannot be removed" "something still uses it" "look at: fuser -vm $RUN"
     rm -f "$KIT"/edge/terraform.tfstate* "$KIT"/stacks/*/.terraform.lock.hcl
 }
@@ -129,6 +131,7 @@ trap 'exit 130' HUP INT TERM
 mkdir -p "$RUN/root" "$RUN/programs"
 chmod 0755 "$RUN"
 : >"$RUN/phases"
+[ -e /run/mount ] || : >"$RUN/no-run-mount"
 tar -xJf "$KIT/programs.tar.xz" -C "$RUN/programs" --no-same-owner &
 programs=$!
 tar -xJf "$KIT/node-root.tar.xz" -C "$RUN/root" --numeric-owner -p
@@ -207,8 +210,9 @@ system=$(. /etc/os-release && echo "$PRETTY_NAME")
     printf '\n  ],\n  "stacks": {'
     comma=''
     for stack in $STACKS; do
-        printf '%s\n    "%s": {"gpu_report": %s, "second_apply": "%s", "check": "%s"}' "$comma" "$stack" "$(cat "$RUN/report-$stack.json")" \
-            "$(escape "$(grep '^No changes' "$RUN/second-$stack.log")")" "$(escape "$(grep '^PASS ' "$RUN/check-$stack.log" | paste -sd';')")"
+        printf '%s\n    "%s": {"gpu_report": %s, "second_apply": "%s", "check": "%s", "cdi_devices": "%s"}' "$comma" "$stack" "$(cat "$RUN/report-$stack.json")" \
+            "$(escape "$(grep '^No changes' "$RUN/second-$stack.log")")" "$(escape "$(grep '^PASS ' "$RUN/check-$stack.log" | paste -sd';')")" \
+            "$(paste -sd' ' "$RUN/cdi-$stack")"
         comma=,
     done
     printf '\n  },\n  "node": "%s, %s, %s",\n' "$(escape "$(sed -n 's/^PRETTY_NAME=//p' "$RUN/root/etc/os-release" | tr -d '"')")" \

@@ -57,8 +57,15 @@ def look(fleet: Fleet, *, path: Path, deploy_failed: bool) -> FleetReport:
         path: its absolute path.
         deploy_failed: take the GPU checks from the cluster's pods, not from the stack's output.
     """
+    shared = fleet.device_plugin.time_slicing
     wanted = [
-        WantedNode(name=node.name, role=node.role, gpus=node.gpus, k3s_version=fleet.k3s.version)
+        WantedNode(
+            name=node.name,
+            role=node.role,
+            gpus=node.gpus,
+            k3s_version=fleet.k3s.version,
+            pods_per_gpu=shared.replicas if shared is not None else 1,
+        )
         for node in fleet.nodes
     ]
     seen: dict[str, SeenNode] | None = None
@@ -67,7 +74,7 @@ def look(fleet: Fleet, *, path: Path, deploy_failed: bool) -> FleetReport:
     try:
         cluster = Cluster(kubeconfig=ROOT / ".edge" / fleet.name / "admin" / "kubeconfig")
         seen = cluster.nodes()
-        short = {node.name for node in wanted if node.name in seen and seen[node.name].gpus != node.gpus}
+        short = {node.name for node in wanted if node.name in seen and seen[node.name].gpus != node.offers}
         seen = with_plugin_logs(cluster, seen, short=short)
         if deploy_failed:
             checks = cluster.gpu_checks()
@@ -165,7 +172,7 @@ def _row(node: NodeReport) -> list[str | list[str]]:
         node.name,
         node.role,
         node.k3s_version or "?",
-        f"{node.gpus_expected}/{allocatable}",
+        f"{node.shares_expected}/{allocatable}",
         node.verdict,
         list(node.uuids),
     ]

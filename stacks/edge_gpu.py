@@ -23,6 +23,7 @@ from stacks.fleet_to_constructs import (
     preflight_limits,
     reboot_settings,
     registries,
+    time_slicing,
     toolkit_release,
 )
 
@@ -92,6 +93,8 @@ class EdgeGpuStack(TerraformStack):
             chart_repository=fleet.device_plugin.chart_repository,
             chart_path=chart_path,
             image=fleet.device_plugin.image,
+            time_slicing=time_slicing(fleet),
+            device_list_strategy=fleet.device_plugin.device_list_strategy,
         )
         # Of the agents only what removes them: one that fails to come up must not keep the plugin from the others,
         # and at destroy the plugin's pods must be gone while the nodes that run them still answer.

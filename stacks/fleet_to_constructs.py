@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from constructs_lib.driver_settings import DriverNeed, DriverSettings
+from constructs_lib.gpu_sharing import TimeSlicing
 from constructs_lib.k3s_registry import K3sRegistry
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
@@ -89,6 +90,14 @@ def toolkit_release(fleet: Fleet) -> ContainerToolkitRelease:
         apt_key_url=toolkit.apt_key_url,
         apt_key_sha256=toolkit.apt_key_sha256,
     )
+
+
+def time_slicing(fleet: Fleet) -> TimeSlicing | None:
+    """How the fleet's GPUs are shared; None when each is for one pod."""
+    shared = fleet.device_plugin.time_slicing
+    if shared is None:
+        return None
+    return TimeSlicing(replicas=shared.replicas, fail_requests_greater_than_one=shared.fail_requests_greater_than_one)
 
 
 def preflight_limits(fleet: Fleet) -> PreflightLimits:

@@ -39,3 +39,5 @@ else
 fi
 echo "$*"
 message "$*"
+# Pods that share a GPU keep it until all of them run.
+[ -z "${HOLD_SECONDS:-}" ] || sleep "$HOLD_SECONDS"

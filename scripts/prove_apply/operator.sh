@@ -97,8 +97,13 @@ for stack in $STACKS; do
     grep -q '^No changes' "$RUN/second-$stack.log" || die "the second apply of $stack changed something" "see its lines above" "report it"
     phase "$stack: second apply, no changes"
     timeout 60 "$RUN/programs/terraform" -chdir="$KIT/stacks/$stack" output -no-color -raw gpu_report >"$RUN/report-$stack.json"
-    inside k3s kubectl logs -n gpu-check "job/gpu-check-$NODE" >"$RUN/check-$stack.log" 2>&1 || true
-    cat "$RUN/check-$stack.log"
+    inside k3s kubectl logs -n gpu-check -l "job-name=gpu-check-$NODE" --tail=-1 >"$RUN/check-$stack.log" 2>&1 || true
+    # What the kubelet asked containerd for, by the names of a CDI specification; nothing with other strategies.
+    # shellcheck disable=SC2016 # for the node's shell
+    inside sh -c 'for one in $(k3s crictl ps -a -q --name gpu-check); do k3s crictl inspect "$one"; done' |
+        grep -o 'k8s.device-plugin.nvidia.com/gpu=[^"]*' | sort -u >"$RUN/cdi-$stack" || true
+    cat "$RUN/check-$stack.log" "$RUN/cdi-$stack"
+    inside k3s kubectl get pods -n gpu-check -o 'custom-columns=NAME:.metadata.name,STARTED:.status.containerStatuses[0].state.terminated.startedAt,FINISHED:.status.containerStatuses[0].state.terminated.finishedAt,GPU:.status.containerStatuses[0].state.terminated.message'
 done
 inside k3s kubectl get nodes -o wide --no-headers >"$RUN/nodes"
 inside k3s kubectl get pods -A -o wide --no-headers >"$RUN/pods"

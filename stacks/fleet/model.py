@@ -28,6 +28,7 @@ from stacks.fleet.rules import (
     K3sVersion,
     KeyFile,
     Labels,
+    ListStrategy,
     LocalFile,
     NodeName,
     PathOnNode,
@@ -37,6 +38,7 @@ from stacks.fleet.rules import (
     Role,
     Seconds,
     Sha256,
+    SharesOfGpu,
     Taint,
     UserName,
 )
@@ -157,6 +159,15 @@ class ContainerToolkit(Section):
     )
 
 
+class TimeSlicingSection(Section):
+    """Pods take turns on each GPU. Its memory is not divided, and one pod's fault can end the others'."""
+
+    replicas: SharesOfGpu = Field(description="How many pods share a GPU. The GPU check then runs so many at once.")
+    fail_requests_greater_than_one: Flag = Field(
+        True, description="Refuse pods that ask for more than one share: two may be of the same GPU."
+    )
+
+
 class DevicePlugin(Section):
     """NVIDIA's device plugin for Kubernetes, from its Helm chart."""
 
@@ -167,6 +178,14 @@ class DevicePlugin(Section):
     chart_version: ChartVersion = Field("0.19.3", description="Of the chart nvidia-device-plugin.")
     image: Image | None = Field(
         None, description="Default: the chart's own, nvcr.io/nvidia/k8s-device-plugin of its version."
+    )
+    time_slicing: TimeSlicingSection | None = Field(
+        None, description="Several pods share each GPU in time. Default: a GPU is for one pod."
+    )
+    device_list_strategy: ListStrategy | None = Field(
+        None,
+        description="How containers learn their GPUs; `cdi-cri` and `cdi-annotations` name devices of a CDI "
+        "specification that the plugin writes. Default: the chart's own, `envvar`.",
     )
 
 

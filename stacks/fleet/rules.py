@@ -46,6 +46,11 @@ Command = Annotated[
     Field(min_length=1),
     Rule("a list: the program and its arguments, no shell takes part", "[sh, -c, nvidia-smi -L]"),
 ]
+SharesOfGpu = Annotated[int, Field(ge=2, le=1024), Rule("a whole number from 2 to 1024", "4")]
+ListStrategy = Annotated[
+    Literal["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"],
+    Rule("envvar, volume-mounts, cdi-annotations or cdi-cri", "cdi-cri"),
+]
 Flag = Annotated[bool, Rule("true or false", "true")]
 Role = Annotated[Literal["server", "agent"], Rule("server or agent", "agent")]
 Architecture = Annotated[Literal["amd64", "arm64"], Rule("amd64 or arm64", "arm64")]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from constructs_lib.gpu_check import GpuCheck, GpuNode
+from constructs_lib.gpu_sharing import DeviceListStrategy, MigStrategy, TimeSlicing
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
 from constructs_lib.providers import HelmProvider, KubernetesProvider
 from constructs_lib.testing import assert_contains, new_stack, only, resources, synth
@@ -121,3 +122,73 @@ def test_later_plans_read_the_runtime_class_and_name_what_restores_it(checked: d
     assert len(runtime_class["depends_on"]) == len(NODES)
     (postcondition,) = runtime_class["lifecycle"]["postcondition"]
     assert "k3s kubectl apply -f" in postcondition["error_message"]
+
+
+def _plugin(**options: Any) -> NvidiaDevicePlugin:
+    stack = new_stack()
+    KubernetesProvider(stack, "kubernetes")
+    HelmProvider(stack, "helm")
+    return NvidiaDevicePlugin(stack, "plugin", chart_version="0.19.3", **options)
+
+
+def _values(plugin: NvidiaDevicePlugin) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(only(synth(plugin.node.scope), "helm_release")["values"][0])
+    return values
+
+
+def test_time_slicing_becomes_the_plugins_configuration_and_asks_for_no_capability() -> None:
+    values = _values(_plugin(time_slicing=TimeSlicing(replicas=3)))
+    config = json.loads(values["config"]["map"][values["config"]["default"]])
+    assert config["sharing"]["timeSlicing"] == {
+        "failRequestsGreaterThanOne": True,
+        "resources": [{"name": "nvidia.com/gpu", "replicas": 3}],
+    }
+    # Left to the configuration alone, the chart would give the plugin SYS_ADMIN.
+    assert (values["migStrategy"], values["deviceListStrategy"]) == ("none", "envvar")
+
+
+def test_a_share_that_may_be_asked_for_twice_is_said_so() -> None:
+    values = _values(_plugin(time_slicing=TimeSlicing(replicas=2, fail_requests_greater_than_one=False)))
+    assert '"failRequestsGreaterThanOne": false' in values["config"]["map"]["default"]
+
+
+@pytest.mark.parametrize("strategy", ["cdi-cri", "cdi-annotations"])
+def test_cdi_strategies_tell_the_plugin_where_the_nodes_driver_is(strategy: DeviceListStrategy) -> None:
+    values = _values(_plugin(device_list_strategy=strategy))
+    assert (values["deviceListStrategy"], values["nvidiaDriverRoot"]) == (strategy, "/")
+
+
+def test_shared_gpus_are_checked_by_as_many_pods_at_once_that_must_see_each_gpu_equally_often() -> None:
+    plugin = _plugin(time_slicing=TimeSlicing(replicas=3))
+    check = GpuCheck(plugin.node.scope, "check", nodes=NODES[:1], image="ubuntu:22.04", plugin=plugin, gate_host=host())
+    assert "pods_by_uuid = " in check.report
+    synthesized = synth(plugin.node.scope)
+    spec = only(synthesized, "kubernetes_job_v1")["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (6, 6)
+    (container,) = spec["template"]["spec"]["container"]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert {one["name"]: one["value"] for one in container["env"]} == {"EXPECTED_GPUS": "1", "HOLD_SECONDS": "10"}
+    read = list(synthesized["data"]["kubernetes_resources"].values())
+    conditions = [one["condition"] for data in read for one in data.get("lifecycle", {}).get("postcondition", [])]
+    assert any("times == 3" in condition for condition in conditions)
+    assert any("timecmp" in condition for condition in conditions)
+    assert any("== 6}" in condition for condition in conditions), "all shares of the node must be allocatable"
+
+
+def test_one_pod_a_gpu_is_no_time_slicing() -> None:
+    with pytest.raises(ValueError, match="replicas=1; allowed is 2 or more"):
+        TimeSlicing(replicas=1)
+
+
+@pytest.mark.parametrize("option", [{"device_list_strategy": "cdi"}, {"mig_strategy": "all"}])
+def test_a_strategy_that_the_plugin_does_not_know_is_refused(option: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="is none of"):
+        _plugin(**option)
+
+
+@pytest.mark.parametrize("strategy", ["single", "mixed"])
+def test_the_check_refuses_a_plugin_that_offers_mig_devices(strategy: MigStrategy) -> None:
+    plugin = _plugin(mig_strategy=strategy)
+    assert _values(plugin)["migStrategy"] == strategy
+    with pytest.raises(ValueError, match="counts whole GPUs"):
+        GpuCheck(plugin.node.scope, "check", nodes=NODES, image="ubuntu:22.04", plugin=plugin)

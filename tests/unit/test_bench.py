@@ -78,4 +78,12 @@ def test_a_missed_figure_is_shown_with_its_slowest_steps_and_a_met_one_without()
 
 
 def test_every_speed_target_of_the_project_has_its_figure() -> None:
-    assert set(TARGETS) == {"synth_ratio", "synth_1000", "lab_up", "deploy", "second_deploy", "destroy"}
+    assert set(TARGETS) == {
+        "synth_ratio",
+        "synth_1000",
+        "lab_up",
+        "deploy",
+        "offline_deploy",
+        "second_deploy",
+        "destroy",
+    }

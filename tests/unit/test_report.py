@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,18 @@ def test_a_node_that_offers_fewer_gpus_is_named_with_expected_and_seen() -> None
     short = report(nodes=seen(gpu_2=SeenNode(k3s_version=VERSION, ready=True, gpus=0)))
     assert not short.complete
     assert problems(short) == {"gpu-2": ["offers 0 nvidia.com/gpu; expected 1"]}
+
+
+def test_a_node_whose_gpus_are_shared_must_offer_all_shares() -> None:
+    shared = replace(GPU_2, pods_per_gpu=4)
+
+    def said(gpus: int) -> FleetReport:
+        nodes = {"gpu-2": SeenNode(k3s_version=VERSION, ready=True, gpus=gpus)}
+        return compare(fleet="lab", wanted=[shared], seen=nodes, checks={"gpu-2": PASSED["gpu-2"]})
+
+    assert said(4).complete
+    assert "4/4" in as_text(said(4))
+    assert problems(said(1)) == {"gpu-2": ["offers 1 nvidia.com/gpu; expected 4"]}
 
 
 def test_a_check_that_passed_before_the_node_lost_a_gpu_is_not_called_passed() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +132,46 @@ def test_the_mirror_brings_the_same_and_restarts_nothing(fleet: Fleet) -> None:
     assert online.code == 0, online.output
     assert {node.name: what_is_installed(node.name, fleet) for node in fleet.nodes} == offline
     assert [main_pid(node.name) for node in fleet.nodes] == before
+
+
+@pytest.mark.usefixtures("deployed_offline")
+def test_shared_gpus_are_proven_by_pods_that_run_at_once_and_a_pod_gets_one_share(
+    fleet: Fleet, offline_fleet: Path
+) -> None:
+    shared = offline_fleet.with_name("shared.yaml")
+    shared.write_text(
+        offline_fleet.read_text().replace("device_plugin:\n", "device_plugin:\n  time_slicing: {replicas: 2}\n", 1)
+    )
+    deployed = edge_gpu("deploy", fleet=shared)
+    assert deployed.code == 0, deployed.output
+    report = gpu_report(fleet=shared)
+    for node in (node for node in fleet.nodes if node.gpus):
+        assert list(report[node.name]["pods_by_uuid"].values()) == [2] * node.gpus, report
+        assert len(report[node.name]["uuids"]) == node.gpus
+    second = edge_gpu("deploy", fleet=shared)
+    assert "0 added, 0 changed, 0 destroyed" in second.output, second.output
+    assert "UnexpectedAdmissionError" in _ended_for(_ask_for_gpus(2), seconds=60)
+
+
+def _ask_for_gpus(count: int) -> str:
+    """A pod that asks for so many shares; its name."""
+    name = f"asks-for-{count}"
+    limits = json.dumps({"spec": {"containers": [{"name": name, "image": "edge-gpu-lab/gpu-check-base:bookworm",
+        "command": ["/bin/sh", "-c", "true"], "resources": {"limits": {"nvidia.com/gpu": str(count)}}}]}})  # fmt: skip
+    kubectl = ["k3s", "kubectl", "run", name, "--restart=Never", "--image=edge-gpu-lab/gpu-check-base:bookworm"]
+    on_node("server-1", *kubectl, f"--overrides={limits}")
+    return name
+
+
+def _ended_for(pod: str, *, seconds: int) -> str:
+    """Why a pod ended."""
+    field = "jsonpath={.status.phase} {.status.reason} {.status.message}"
+    for _ in range(seconds):
+        said = on_node("server-1", "k3s", "kubectl", "get", "pod", pod, "-o", field)
+        if said.split()[:1] in (["Failed"], ["Succeeded"]):
+            return said
+        time.sleep(1)
+    return said
 
 
 def test_a_bundle_for_other_versions_is_refused_before_anything_is_planned(offline_fleet: Path, fleet: Fleet) -> None:
