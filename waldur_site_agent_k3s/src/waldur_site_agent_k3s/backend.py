@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from waldur_api_client.client import AuthenticatedClient
@@ -215,6 +216,10 @@ class K3sBackend(BaseBackend):  # type: ignore[misc]  # The agent carries no typ
             return None
         with _as_backend_errors():
             if name in self._tenants.importable():
+                if not isinstance(waldur_resource.customer_uuid, UUID):
+                    # Reports are read without it; the membership sync, which has it, takes the namespace over.
+                    logger.info("Namespace %s waits for its import", name)
+                    return None
                 limits = {key: value for key, value in _limits(waldur_resource).items() if key in self._limited}
                 self._tenants.adopt(name, owner=_owner(waldur_resource), limits=limits)
             if self._tenants.find(name, resource=waldur_resource.uuid.hex) is None:
@@ -406,11 +411,16 @@ def _owner(waldur_resource: Resource) -> Owner:
     return Owner(
         resource=waldur_resource.uuid.hex,
         name=str(waldur_resource.name),
-        project=waldur_resource.project_uuid.hex,
+        project=_hex(waldur_resource.project_uuid),
         project_slug=str(waldur_resource.project_slug),
-        customer=waldur_resource.customer_uuid.hex,
-        offering=waldur_resource.offering_uuid.hex,
+        customer=_hex(waldur_resource.customer_uuid),
+        offering=_hex(waldur_resource.offering_uuid),
     )
+
+
+def _hex(value: Any) -> str:
+    # The agent asks Waldur for some fields alone; the others are not there.
+    return value.hex if isinstance(value, UUID) else ""
 
 
 def _month_start(now: datetime) -> datetime:
