@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,14 @@ def test_installed_by_pip_the_agent_finds_it_under_its_name(python: Path, tmp_pa
     assert "K3sBackend" in done.stdout, done.stderr
     assert "'waldur-site-agent-k3s', '0.1.0'" in done.stdout
     assert "K3sSettingsSchema" in done.stdout
+
+
+def test_edge_gpu_hands_over_to_the_registration_and_names_what_there_is() -> None:
+    command = [sys.executable, "-m", "scripts.edge_gpu", "waldur"]
+    shown = subprocess.run([*command, "register", "--help"], capture_output=True, text=True, timeout=120, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "waldur register" in shown.stdout
+    assert "--check" in shown.stdout
+    wrong = subprocess.run([*command, "regster"], capture_output=True, text=True, timeout=120, check=False)
+    assert wrong.returncode == 1
+    assert "waldur {register}" in wrong.stderr

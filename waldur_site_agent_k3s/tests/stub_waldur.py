@@ -204,6 +204,7 @@ class StubWaldur:
             ("POST", rf"{offering}/update_(integration|description|overview)/", self._update_offering),
             ("POST", r"/api/marketplace-provider-offerings/", self._create_offering),
             ("POST", r"/api/marketplace-plans/([0-9a-f-]+)/update_prices/", self._prices),
+            ("PATCH", r"/api/marketplace-plans/([0-9a-f-]+)/", self._change_plan),
             ("POST", r"/api/marketplace-plans/", self._create_plan),
             ("POST", r"/api/marketplace-categories/", self._create_category),
             ("POST", r"/api/customers/", self._create_customer),
@@ -373,6 +374,11 @@ class StubWaldur:
         offering.setdefault("plans", []).append(plan)
         return 201, models.ProviderPlanDetails.from_dict(plan).to_dict()
 
+    def _change_plan(self, number: str, *, body: Any) -> Answer:
+        plan = self._get("marketplace-plans", number)
+        plan.update(self._checked(models.PatchedProviderPlanDetailsRequest, body))
+        return 200, models.ProviderPlanDetails.from_dict(plan).to_dict()
+
     def _prices(self, number: str, *, body: Any) -> Answer:
         wanted = self._checked(models.PricesUpdateRequest, body)
         plan = self._get("marketplace-plans", number)
@@ -473,7 +479,7 @@ def serving(stub: StubWaldur, *, port: int = 0) -> Iterator[StubWaldur]:
             self.end_headers()
             self.wfile.write(sent[: len(sent) // 2] if stub.broken == "half" else sent)
 
-    for method in ("GET", "POST", "PUT"):
+    for method in ("GET", "POST", "PUT", "PATCH"):
         setattr(Handler, f"do_{method}", Handler.answer_any)
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True).start()
