@@ -1,6 +1,7 @@
 """A real cluster, named by variables; tests/lab/waldur sets them for the lab's K3s.
 
-WALDUR_TEST_KUBECONFIG: an administrator's file. WALDUR_TEST_KUBECTL: kubectl with access, as one command line.
+WALDUR_TEST_KUBECONFIG: an administrator's file. WALDUR_TEST_AGENT_KUBECONFIG: the agent's; default: the same.
+WALDUR_TEST_KUBECTL: kubectl with access, as one command line.
 WALDUR_TEST_IMAGE: has sh and sleep, and is on the node. The cluster must have two free GPUs.
 """
 
@@ -123,6 +124,12 @@ def api() -> KubernetesApi:
     return KubernetesApi.connect(os.environ["WALDUR_TEST_KUBECONFIG"])
 
 
+@pytest.fixture(scope="session")
+def agent_api() -> KubernetesApi:
+    """The agent's access."""
+    return KubernetesApi.connect(os.environ.get("WALDUR_TEST_AGENT_KUBECONFIG", os.environ["WALDUR_TEST_KUBECONFIG"]))
+
+
 @pytest.fixture
 def tenancy(api: KubernetesApi) -> Iterator[Tenancy]:
     """A tenant of one GPU, deleted at the end."""
@@ -134,5 +141,7 @@ def tenancy(api: KubernetesApi) -> Iterator[Tenancy]:
 
 def unmade(api: KubernetesApi, *, through: KubernetesApi | None = None) -> Tenancy:
     """A tenant that is not there yet."""
-    backend = K3sBackend({"delete_timeout_seconds": 120}, COMPONENTS, api=through or api)
+    own = os.environ.get("WALDUR_TEST_AGENT_KUBECONFIG", os.environ["WALDUR_TEST_KUBECONFIG"])
+    agent = through or KubernetesApi.connect(own)
+    backend = K3sBackend({"delete_timeout_seconds": 120}, COMPONENTS, api=agent)
     return Tenancy(backend=backend, api=api, namespace=f"waldur-test-{uuid.uuid4().hex[:8]}")

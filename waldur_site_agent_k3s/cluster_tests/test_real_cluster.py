@@ -89,10 +89,12 @@ def test_a_pause_stops_gpu_work_and_admits_none_and_a_resume_brings_it_back(tena
     eventually(lambda: len(tenancy.running()) == 1, what="the deployment's pod runs again")
 
 
-def test_an_order_cut_off_at_any_write_is_completed_by_the_next_try(api: KubernetesApi) -> None:
+def test_an_order_cut_off_at_any_write_is_completed_by_the_next_try(
+    api: KubernetesApi, agent_api: KubernetesApi
+) -> None:
     written = 0
     while True:
-        cut = _CutOff(api, after=written)
+        cut = _CutOff(agent_api, after=written)
         made = unmade(api, through=cut)
         try:
             made.backend.create_resource(made.resource(backend_id=""))
@@ -109,9 +111,9 @@ def test_an_order_cut_off_at_any_write_is_completed_by_the_next_try(api: Kuberne
     assert written == 6, "namespace, quota, limit range and three policies are one write each"
 
 
-def test_pause_and_resume_cut_off_at_any_write_lose_no_workload(tenancy: Tenancy) -> None:
+def test_pause_and_resume_cut_off_at_any_write_lose_no_workload(tenancy: Tenancy, agent_api: KubernetesApi) -> None:
     _deployment(tenancy, replicas=1)
-    cut = _CutOff(tenancy.api, after=None)
+    cut = _CutOff(agent_api, after=None)
     through = unmade(tenancy.api, through=cut).backend
     for act in (through.pause_resource, through.restore_resource):
         cuts = 0
