@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from constructs_lib.dead_node_release import DeadNodeRelease as DeadNodeRelease
     from constructs_lib.driver_settings import DriverNeed as DriverNeed
     from constructs_lib.driver_settings import DriverSettings as DriverSettings
+    from constructs_lib.gpu_accounting import GpuAccounting as GpuAccounting
     from constructs_lib.gpu_check import GpuCheck as GpuCheck
     from constructs_lib.gpu_check import GpuNode as GpuNode
     from constructs_lib.gpu_check_image import GpuCheckImage as GpuCheckImage
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
     from constructs_lib.ssh_host import SshBastion as SshBastion
     from constructs_lib.ssh_host import SshHost as SshHost
     from constructs_lib.triton_image import TritonImage as TritonImage
+    from constructs_lib.waldur_agent import WaldurAgent as WaldurAgent
+    from constructs_lib.waldur_offering import WaldurComponent as WaldurComponent
+    from constructs_lib.waldur_offering import WaldurOffering as WaldurOffering
+    from constructs_lib.waldur_offering import WaldurPlan as WaldurPlan
+    from constructs_lib.waldur_offering import WaldurProvider as WaldurProvider
 
 _MODULE_OF = {
     "BuildContext": "build_context",
@@ -58,10 +64,11 @@ _MODULE_OF = {
     "ContainerImage": "container_image",
     "ContainerToolkitRelease": "nvidia_container_toolkit",
     "CudaBaseImage": "cuda_base_image",
-    "Desk": "gpu_container",
     "DeadNodeRelease": "dead_node_release",
+    "Desk": "gpu_container",
     "DriverNeed": "driver_settings",
     "DriverSettings": "driver_settings",
+    "GpuAccounting": "gpu_accounting",
     "GpuCheck": "gpu_check",
     "GpuCheckImage": "gpu_check_image",
     "GpuContainer": "gpu_container",
@@ -89,6 +96,11 @@ _MODULE_OF = {
     "SshHost": "ssh_host",
     "TimeSlicing": "gpu_sharing",
     "TritonImage": "triton_image",
+    "WaldurAgent": "waldur_agent",
+    "WaldurComponent": "waldur_offering",
+    "WaldurOffering": "waldur_offering",
+    "WaldurPlan": "waldur_offering",
+    "WaldurProvider": "waldur_offering",
     "lazy_package": "lazy_import",
     "moved": "moved_blocks",
     "run_after": "ordering",

@@ -46,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         from scripts import bundle
 
         return bundle.main(words[1:])
+    if words[:1] == ["waldur"]:
+        from scripts import waldur
+
+        return waldur.main(words[1:])
     options = _parser().parse_args(words)
     fleet = chosen_fleet() if options.fleet is None else options.fleet.absolute()
     try:
@@ -81,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--fleet", type=Path, metavar="FILE", help="fleet file (default: $FLEET, else the lab's)")
         if name == "diff":
             add_arguments(command)
+    commands.add_parser("waldur", help="register the cluster's offering in Waldur")
     commands.add_parser("bundle", help="one file with all that the fleet's nodes install: create, verify, unpack")
     return parser
 

@@ -20,6 +20,14 @@ from scripts.python_packages import PIPENV_REQUIREMENTS, install_pipenv, pipenv_
 
 # Named here, too: scripts.checkov imports packages that this program's Python need not have.
 CHECKOV_REQUIREMENTS = ROOT / "scripts" / "checkov-requirements.txt"
+WALDUR_REQUIREMENTS = ROOT / "waldur_site_agent_k3s" / "requirements.txt"
+
+_VENVS = {
+    PIPENV_REQUIREMENTS: ("pipenv",),
+    CHECKOV_REQUIREMENTS: ("checkov",),
+    WALDUR_REQUIREMENTS: ("waldur-site-agent", "kubernetes", "pytest"),
+}
+"""What has a venv of its own: its lock file -> the packages whose versions are chosen by hand."""
 
 _LOCK_LIMIT_SECONDS = 1200
 
@@ -32,9 +40,9 @@ def main() -> int:
         with progress.step("Pipfile.lock"):
             _pipenv(pipenv, "lock", project=ROOT)
             strip_sources(ROOT / "Pipfile.lock")
-        for tool, requirements in (("pipenv", PIPENV_REQUIREMENTS), ("checkov", CHECKOV_REQUIREMENTS)):
-            with progress.step(f"scripts/{requirements.name}"):
-                requirements.write_text(_requirements(tool, requirements, pipenv=pipenv))
+        for requirements, chosen in _VENVS.items():
+            with progress.step(str(requirements.relative_to(ROOT))):
+                requirements.write_text(_requirements(chosen, requirements, pipenv=pipenv))
         with progress.step("package-lock.json"):
             run_command(["npm", "install", "--package-lock-only"], cwd=ROOT, timeout_seconds=_LOCK_LIMIT_SECONDS)
     except (BuildError, CacheError) as error:
@@ -62,14 +70,17 @@ def _pipenv(venv: Path, *arguments: str, project: Path) -> str:
     )
 
 
-def _requirements(tool: str, path: Path, *, pipenv: Path) -> str:
-    """A tool and what it needs, with hashes; the pinned version of the tool itself stays as it is in the file."""
-    pinned = re.search(rf"^{tool}==([^\s;]+)", path.read_text(), re.MULTILINE)
-    if pinned is None:
-        raise BuildError(f"{path} pins no {tool}; expected is a line `{tool}==VERSION`")
+def _requirements(chosen: tuple[str, ...], path: Path, *, pipenv: Path) -> str:
+    """Packages and what they need, with hashes; the pinned versions of the chosen ones stay as they are in the file."""
+    pins = []
+    for package in chosen:
+        pinned = re.search(rf"^{package}==([^\s;]+)", path.read_text(), re.MULTILINE)
+        if pinned is None:
+            raise BuildError(f"{path} pins no {package}; expected is a line `{package}==VERSION`")
+        pins.append(f'{package} = "=={pinned[1]}"\n')
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory)
-        (project / "Pipfile").write_text(f'[packages]\n{tool} = "=={pinned[1]}"\n')
+        (project / "Pipfile").write_text("".join(["[packages]\n", *pins]))
         _pipenv(pipenv, "lock", project=project)
         listed = _pipenv(pipenv, "requirements", "--hash", "--exclude-index", project=project)
     header = path.read_text().splitlines()[0]

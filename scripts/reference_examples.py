@@ -122,5 +122,32 @@ NvidiaContainerToolkit(stack, "toolkit", machine=machine, release=ContainerToolk
     "NvidiaDevicePlugin": _PROVIDERS + 'NvidiaDevicePlugin(stack, "nvidia-device-plugin", chart_version="0.19.3")\n',
     "GpuCheck": _PROVIDERS
     + 'GpuCheck(stack, "gpu-check", nodes=[GpuNode(name="gpu-1", gpus=2)], image="ubuntu:22.04")\n',
+    "GpuAccounting": _PROVIDERS + 'GpuAccounting(stack, "gpu-accounting", chart_version="27.3.0")\n',
+    "WaldurOffering": """\
+from constructs_lib.cdk import TerraformOutput
+
+offering = WaldurOffering(
+    stack,
+    "offering",
+    api_url="https://waldur.example.com/api/",
+    category="GPU",
+    provider=WaldurProvider(name="Edge Ltd"),
+    name="K3s GPU edge",
+    backend_id="edge-1",
+    plans=[WaldurPlan(name="Default", prices={"gpu": "10", "gpu_hours": "0.75", "cpu": "2", "ram": "0.5"})],
+)
+TerraformOutput(stack, "waldur_offering", value=offering.spec)
+""",
+    "WaldurAgent": _PROVIDERS
+    + """\
+WaldurAgent(
+    stack,
+    "agent",
+    api_url="https://waldur.example.com/api/",
+    offering_uuid="0123456789abcdef" * 2,
+    image="registry.example.com/waldur-site-agent-k3s:0.1.0",
+    prometheus_url="http://prometheus-server.gpu-accounting.svc:80",
+)
+""",
 }
 """Code by construct; it finds `stack`, the path `images` and what PRELUDE makes."""

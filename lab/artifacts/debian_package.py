@@ -62,28 +62,28 @@ class DebianPackage:
 
 
 def debian_package(name: str) -> DebianPackage:
-    """The version of one of PACKAGES that apt's index offers.
+    """The version of a package that apt's index offers; those of PACKAGES are asked for together.
 
     Raises:
-        BuildError: when this machine has no apt, or apt does not know all of PACKAGES.
+        BuildError: when this machine has no apt, or apt does not know the package or one of PACKAGES.
     """
-    return _offered()[name]
+    return _offered(PACKAGES if name in PACKAGES else (name,))[name]
 
 
 @cache
-def _offered() -> dict[str, DebianPackage]:
+def _offered(names: tuple[str, ...]) -> dict[str, DebianPackage]:
     require_tool("apt-get", package="a Debian or Ubuntu system; the lab's parts come from its packages")
     try:
-        listed = run_command(["apt-get", "-q", "--print-uris", "download", *PACKAGES], timeout_seconds=60)
+        listed = run_command(["apt-get", "-q", "--print-uris", "download", *names], timeout_seconds=60)
     except BuildError as error:
         raise BuildError(
-            f"apt does not offer all of {', '.join(PACKAGES)}; run `apt-get update` first\n{error}"
+            f"apt does not offer all of {', '.join(names)}; run `apt-get update` first\n{error}"
         ) from error
     found = {}
     for match in _URI_LINE.finditer(listed):
         version = match["version"].replace("%3a", ":")
         found[match["name"]] = DebianPackage(name=match["name"], version=version, sha256=match["sha256"])
-    missing = sorted(set(PACKAGES) - set(found))
+    missing = sorted(set(names) - set(found))
     if missing:
         raise BuildError(f"apt names no download of {', '.join(missing)}; run `apt-get update` first\n{listed}")
     return found
