@@ -65,7 +65,7 @@ def construct_page(name: str) -> str:
     """One construct: what it is, code, and what the code becomes."""
     code = EXAMPLES[name]
     found = readable(synthesized(code))
-    if "docker_image" in found["resource"]:
+    if "docker_image" in found.get("resource", {}):
         found = _without_content(found)
     made = json.dumps(found, indent=2, sort_keys=True)
     return (
