@@ -27,7 +27,7 @@ _FAILURES = {
         "the user or the key is not the one that the machine knows",
         "put the public key into ~/.ssh/authorized_keys of the fleet's ssh user on the machine",
     ),
-    r"no route to host|network is unreachable|i/o timeout|connection refused|connection reset": (
+    r"no route to host|network is unreachable|i/o timeout|last error: <nil>|connection refused|connection reset": (
         "no SSH connection",
         "nothing answers there",
         "is the machine on, is this its address, and does its firewall let the SSH port through? Then deploy again",

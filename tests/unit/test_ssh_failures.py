@@ -31,6 +31,8 @@ def error(why: str, *, path: str = "cluster/gpu-1/node/k3s/run") -> list[str]:
             "is the machine on",
         ),
         ("timeout - last error: dial tcp 192.0.2.1:22: i/o timeout", "no SSH connection", "i/o timeout", "firewall"),
+        # The first attempt had not ended yet.
+        ("timeout - last error: <nil>", "no SSH connection", "last error: <nil>", "firewall"),
         (
             'error executing "./.edge-gpu-1.sh": wait: remote command exited without\nexit status or exit signal',
             "the connection was lost while the step ran",
