@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 
 from constructs_lib.cdk import Construct, IConstruct, Postcondition, TerraformResourceLifecycle
@@ -35,6 +34,7 @@ from constructs_lib.providers import (
 from constructs_lib.remote_step import RemoteStep
 from constructs_lib.runtime_class_check import RuntimeClassCheck
 from constructs_lib.ssh_host import SshHost
+from constructs_lib.struct_values import later
 
 GPU_RESOURCE = "nvidia.com/gpu"
 HOLD_SECONDS = 10
@@ -225,22 +225,17 @@ def _gate(
     )
 
 
-@cache
-def _any_taint() -> JobV1SpecTemplateSpecToleration:
-    return JobV1SpecTemplateSpecToleration(operator="Exists")
-
-
-@cache
 def _container(*, gpus: int, hold: bool, image: str, command: Sequence[str]) -> JobV1SpecTemplateSpecContainer:
     limit = {GPU_RESOURCE: str(gpus)}
     environment = {"EXPECTED_GPUS": str(gpus), **({"HOLD_SECONDS": str(HOLD_SECONDS)} if hold else {})}
-    return JobV1SpecTemplateSpecContainer(
+    return later(
+        JobV1SpecTemplateSpecContainer,
         name="gpu-check",
         image=image,
         image_pull_policy="IfNotPresent",
         command=list(command),
-        env=[JobV1SpecTemplateSpecContainerEnv(name=name, value=value) for name, value in environment.items()],
-        resources=JobV1SpecTemplateSpecContainerResources(limits=limit, requests=limit),
+        env=[later(JobV1SpecTemplateSpecContainerEnv, name=name, value=value) for name, value in environment.items()],
+        resources=later(JobV1SpecTemplateSpecContainerResources, limits=limit, requests=limit),
         termination_message_policy="FallbackToLogsOnError",
     )
 
@@ -266,33 +261,34 @@ def _job(
         provider="kubernetes",
         binding=JobV1,
         arguments={
-            "metadata": JobV1Metadata(name=job_name(node.name), namespace=namespace, labels=labels),
-            "spec": JobV1Spec(
+            "metadata": later(JobV1Metadata, name=job_name(node.name), namespace=namespace, labels=labels),
+            "spec": later(
+                JobV1Spec,
                 backoff_limit=RETRIES,
                 completions=pods if shared else None,
                 parallelism=pods if shared else None,
                 active_deadline_seconds=timeout_seconds,
-                template=JobV1SpecTemplate(
-                    metadata=JobV1SpecTemplateMetadata(labels=labels),
-                    spec=JobV1SpecTemplateSpec(
+                template=later(
+                    JobV1SpecTemplate,
+                    metadata=later(JobV1SpecTemplateMetadata, labels=labels),
+                    spec=later(
+                        JobV1SpecTemplateSpec,
                         runtime_class_name="nvidia",
                         restart_policy="Never",
                         node_selector={"kubernetes.io/hostname": node.name},
-                        toleration=[_any_taint()],
+                        toleration=[later(JobV1SpecTemplateSpecToleration, operator="Exists")],
                         automount_service_account_token=False,
                         container=[
-                            _container(
-                                gpus=1 if shared else node.gpus, hold=shared, image=image, command=tuple(command)
-                            )
+                            _container(gpus=1 if shared else node.gpus, hold=shared, image=image, command=command)
                         ],
                     ),
                 ),
             ),
             "wait_for_completion": True,
             # Longer than the job's own deadline: the job's failure says more than ours.
-            "timeouts": JobV1Timeouts(create=f"{timeout_seconds + 60}s", delete="2m"),
+            "timeouts": later(JobV1Timeouts, create=f"{timeout_seconds + 60}s", delete="2m"),
         },
-        lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,
+        lifecycle=later(TerraformResourceLifecycle, replace_triggered_by=list(rerun_with)) if rerun_with else None,
     )
 
 
@@ -305,9 +301,11 @@ def _allocatable(scope: Construct, *, node: GpuNode, shares: int, after: HeldRes
         api_version="v1",
         kind="Node",
         field_selector=f"metadata.name={node.name}",
-        lifecycle=TerraformResourceLifecycle(
+        lifecycle=later(
+            TerraformResourceLifecycle,
             postcondition=[
-                Postcondition(
+                later(
+                    Postcondition,
                     condition=f"${{{seen} == {shares}}}",
                     error_message=(
                         f"Node {node.name}: expected {shares} {GPU_RESOURCE} allocatable, seen ${{{seen}}}. "
@@ -316,7 +314,7 @@ def _allocatable(scope: Construct, *, node: GpuNode, shares: int, after: HeldRes
                         f"device plugin's pod on {node.name} and run nvidia-smi there."
                     ),
                 )
-            ]
+            ],
         ),
     )
     read.wait_for([after.address])
@@ -344,23 +342,26 @@ def _shared_equally(node: GpuNode, *, pods_per_gpu: int) -> TerraformResourceLif
     # Every pod began before any other ended.
     together = f"alltrue([for a in {ended} : alltrue([for b in {ended} : timecmp(a.startedAt, b.finishedAt) <= 0])])"
     equally = f"length({seen}) == {node.gpus} && alltrue([for times in values({seen}) : times == {pods_per_gpu}])"
-    return TerraformResourceLifecycle(
+    return later(
+        TerraformResourceLifecycle,
         postcondition=[
-            Postcondition(
+            later(
+                Postcondition,
                 condition=f"${{length({ended}) < {pods} || ({equally})}}",
                 error_message=(
                     f"Node {node.name}: {pods} pods were to share {node.gpus} GPUs, {pods_per_gpu} each. Seen, pods by "
                     f"UUID: ${{jsonencode({seen})}}. Fix: read the log of the device plugin's pod on {node.name}."
                 ),
             ),
-            Postcondition(
+            later(
+                Postcondition,
                 condition=f"${{length({ended}) < {pods} || {together}}}",
                 error_message=(
                     f"Node {node.name}: the {pods} pods that were to share its GPUs did not run at the same time. "
                     f"Fix: look for what delays pods there (kubectl describe pods), then deploy again."
                 ),
             ),
-        ]
+        ],
     )
 
 

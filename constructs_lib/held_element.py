@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partialmethod
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import jsii
 
@@ -20,7 +20,7 @@ from constructs_lib.cdk import (
 )
 from constructs_lib.place import name_of, place_of, remember
 from constructs_lib.stack_contents import StackContents
-from constructs_lib.struct_values import plain_value, struct_values
+from constructs_lib.struct_values import made, plain_value, struct_values
 
 _configs: dict[tuple[str, str | None], TerraformResourceConfig] = {}
 
@@ -100,8 +100,9 @@ class HeldElement:
 
     # A plain method of such a name would be told to the CDK's process as one that replaces its own: for each element
     # anew, and for calls from there, of which there are none.
-    override_logical_id = partialmethod(_override_logical_id)
-    add_override = partialmethod(_add_override)
+    if not TYPE_CHECKING:
+        override_logical_id = partialmethod(_override_logical_id)
+        add_override = partialmethod(_add_override)
 
     def wait_for(self, addresses: Sequence[str]) -> None:
         """Have it wait for resources; `run_after` is for constructs.
@@ -137,9 +138,10 @@ class HeldElement:
             scope, id_ = element.node.scope, element.node.id
             assert scope is not None
             scope.node.try_remove_child(id_)
-            element = cast(Any, self._binding)(scope, id_, **self.arguments)
+            given = {name: made(value) for name, value in self.arguments.items()}
+            element = cast(Any, self._binding)(scope, id_, **given)
         holder = cast(TerraformResource, element)
-        holder.lifecycle = self.lifecycle_struct
+        holder.lifecycle = made(self.lifecycle_struct)
         if self.waits_for:
             holder.depends_on = self.waits_for
         for path, value in self.overrides:

@@ -23,6 +23,7 @@ from constructs_lib.node_script import (
 )
 from constructs_lib.script_template import script_template
 from constructs_lib.ssh_host import SshHost
+from constructs_lib.struct_values import later
 from constructs_lib.terraform_data import Step, TerraformData
 
 
@@ -79,7 +80,8 @@ class RemoteStep(Step):
         content = script_template(self, script, step=id_, node=node, parameters=parameters)
         uploaded = script_path(step=id_, node=node)
         provisioners: list[FileProvisioner | RemoteExecProvisioner] = [
-            RemoteExecProvisioner(
+            later(
+                RemoteExecProvisioner,
                 type="remote-exec",
                 inline=[
                     receive_step(
@@ -91,21 +93,22 @@ class RemoteStep(Step):
                     )
                 ],
             ),
-            FileProvisioner(type="file", content=content, destination=uploaded),
+            later(FileProvisioner, type="file", content=content, destination=uploaded),
         ]
         if secrets_folder is not None:
             if not secrets_folder.is_absolute():
                 raise ValueError(f"{self.node.path}: secrets_folder must be absolute, got {str(secrets_folder)!r}")
             # The trailing slash uploads what is in the folder, not the folder itself.
             provisioners.append(
-                FileProvisioner(type="file", source=f"{secrets_folder}/", destination=secrets_path(uploaded))
+                later(FileProvisioner, type="file", source=f"{secrets_folder}/", destination=secrets_path(uploaded))
             )
         for path in uploads:
             provisioners.append(
-                FileProvisioner(type="file", source=str(path), destination=f"{NODE_FOLDER}/{path.name}")
+                later(FileProvisioner, type="file", source=str(path), destination=f"{NODE_FOLDER}/{path.name}")
             )
         provisioners.append(
-            RemoteExecProvisioner(
+            later(
+                RemoteExecProvisioner,
                 type="remote-exec",
                 inline=[
                     run_as_root(
@@ -124,9 +127,9 @@ class RemoteStep(Step):
             },
             # Says in a plan what the checksum above cannot: which step on which machine, and what of it changed.
             input=step_record(script, step=id_, node=node, parameters=parameters),
-            connection=host.connection(),
+            connection=host.connection_later(),
             provisioners=provisioners,
-            lifecycle=TerraformResourceLifecycle(replace_triggered_by=list(rerun_with)) if rerun_with else None,
+            lifecycle=later(TerraformResourceLifecycle, replace_triggered_by=list(rerun_with)) if rerun_with else None,
         )
 
     @property

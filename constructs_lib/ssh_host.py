@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from constructs_lib.cdk import SSHProvisionerConnection, Token
+from constructs_lib.struct_values import later, made
 
 SCRIPT_PATH = "./.edge-gpu-%RAND%.sh"
 """Terraform's own one-line scripts go into the user's home, not into /tmp (they are mode 0777)."""
@@ -71,6 +72,11 @@ class SshHost:
 
     def connection(self) -> SSHProvisionerConnection:
         """The connection block for provisioners that run at create."""
+        connection: SSHProvisionerConnection = made(_connection(self))
+        return connection
+
+    def connection_later(self) -> SSHProvisionerConnection:
+        """The same for a `TerraformData`, see `later`."""
         return _connection(self)
 
     def login(self) -> dict[str, str]:
@@ -110,12 +116,11 @@ class SshHost:
         )
 
 
-@cache
 def _connection(host: SshHost) -> SSHProvisionerConnection:
-    # One for all steps of a machine.
     key = file_contents(host.private_key_path) if host.private_key_path else None
     bastion = host.bastion
-    return SSHProvisionerConnection(
+    return later(
+        SSHProvisionerConnection,
         type="ssh",
         host=host.address,
         port=host.port,

@@ -16,7 +16,7 @@ from constructs_lib.cdk import (
 )
 from constructs_lib.held_element import HeldResource
 from constructs_lib.place import Group
-from constructs_lib.struct_values import struct_values
+from constructs_lib.struct_values import made, struct_values
 
 
 class TerraformData(HeldResource):
@@ -85,12 +85,13 @@ class TerraformData(HeldResource):
         block = super().block()
         if self.connection_struct is not None:
             block["connection"] = struct_values(self.connection_struct)
-        provisioners = []
+        provisioners: list[dict[str, dict[str, object]]] = []
         for struct in self.provisioner_structs:
-            values = struct_values(struct)
-            provisioners.append({struct.type: {name: value for name, value in values.items() if name != "type"}})
+            values = dict(struct_values(struct))
+            provisioners.append({str(values.pop("type")): values})
         for index, argument, value in self.provisioner_settings:
-            provisioners[index][self.provisioner_structs[index].type][argument] = value
+            (body,) = provisioners[index].values()
+            body[argument] = value
         if provisioners:
             # An empty list would be a block without a kind, which Terraform refuses.
             block["provisioner"] = provisioners
@@ -99,7 +100,8 @@ class TerraformData(HeldResource):
     def for_hcl(self) -> TerraformData:
         """The same resource, which now holds connection and provisioners on the CDK's side too."""
         super().for_hcl()
-        self.connection = self.connection_struct
+        self.provisioner_structs = tuple(made(struct) for struct in self.provisioner_structs)
+        self.connection = made(self.connection_struct)
         self.provisioners = list(self.provisioner_structs) or None
         return self
 

@@ -9,8 +9,10 @@ import pytest
 
 from constructs_lib.gpu_check import GpuCheck, GpuNode
 from constructs_lib.gpu_sharing import DeviceListStrategy, MigStrategy, TimeSlicing
+from constructs_lib.held_element import HeldElement
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
 from constructs_lib.providers import HelmProvider, KubernetesProvider
+from constructs_lib.struct_values import made, plain_value
 from constructs_lib.testing import assert_contains, new_stack, only, resources, synth
 from tests.synth.conftest import host
 
@@ -192,3 +194,13 @@ def test_the_check_refuses_a_plugin_that_offers_mig_devices(strategy: MigStrateg
     assert _values(plugin)["migStrategy"] == strategy
     with pytest.raises(ValueError, match="counts whole GPUs"):
         GpuCheck(plugin.node.scope, "check", nodes=NODES, image="ubuntu:22.04", plugin=plugin)
+
+
+def test_what_is_put_off_as_a_struct_is_one_that_the_bindings_take() -> None:
+    check = GpuCheck(new_stack(), "check", nodes=NODES, image="ubuntu:22.04", gate_host=host())
+    elements = [node for node in check.node.find_all() if isinstance(node, HeldElement)]
+    assert len(elements) > 4
+    for element in elements:
+        for given in (*element.arguments.values(), element.lifecycle_struct):
+            # A name that a struct does not have would raise here.
+            assert plain_value(made(given)) == plain_value(given)
