@@ -6,13 +6,9 @@ It lets a machine with a GPU and no network, no systemd and no Docker run the wh
 from __future__ import annotations
 
 import argparse
-import io
 import shlex
 import shutil
 import sys
-import tarfile
-import tempfile
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +19,11 @@ import yaml
 from constructs_lib.cluster_identity import ClusterIdentity
 from lab.artifacts.command import BuildError, run_command
 from lab.artifacts.gpu_check_image import GPU_CHECK_KERNEL_ARCHIVE, GPU_CHECK_KERNEL_IMAGE, build_gpu_check_kernel_image
-from lab.artifacts.node_image import ensure_node_image
-from lab.artifacts.stand_in_driver import build_stand_in_driver, driver_node_files, stand_in_gpus
-from lab.artifacts.terraform_plugins import REGISTRIES, build_terraform_plugins
-from lab.cache import build_once, content_key, file_sha256
-from lab.engine import connect
+from lab.cache import file_sha256
 from lab.errors import LabError
 from lab.progress import Progress
-from lab.ssh_key import ensure_ssh_key
 from scripts import bundle
+from scripts.apply_kit_parts import add_node_root, add_programs
 from scripts.bundle_fleet import chart_of_bundle
 from scripts.checkout import ROOT
 from scripts.errors import CommandError
@@ -44,8 +36,7 @@ NODE_ADDRESS = "10.77.0.11"
 OPERATOR_ADDRESS = "10.77.0.1"
 
 _FLEET_NAME = "apply-proof"
-_SSH_USER_ID = 1000
-_COMPRESS_TIMEOUT_SECONDS = 1200.0
+_PACK_TIMEOUT_SECONDS = 300.0
 _START_TIMEOUT_SECONDS = 60
 
 
@@ -123,8 +114,8 @@ def make_kit(
     shutil.copytree(ROOT / "scripts" / "prove_apply", directory / "prove_apply")
 
     variants = [variant for variant in VARIANTS if not stand_ins or variant.name not in _NEEDS_A_DRIVER]
-    host_key = _node_root(directory, gpus=gpus, stand_ins=stand_ins, progress=progress)
-    plugins = _programs(directory, progress=progress)
+    host_key = add_node_root(directory, node=NODE, stand_in_gpus=gpus if stand_ins else 0, progress=progress)
+    plugins = add_programs(directory, progress=progress)
     fleet = yaml.safe_load(fleet_path.read_text())
     check = (
         {}
@@ -160,100 +151,6 @@ def make_kit(
     with progress.step("synthesize the stacks"):
         for variant in variants:
             _synthesize(directory, fleet=fleet, variant=variant)
-
-
-def _node_root(directory: Path, *, gpus: int, stand_ins: bool, progress: Progress) -> str:
-    """The lab's node, packed, and what this one has over it: keys, and where asked for the stand-in driver.
-
-    Returns:
-        Its public SSH host key, made here so that the stack can pin it.
-    """
-    client = connect(progress=progress)
-    image, _ = ensure_node_image(client, progress=progress)
-
-    def build(target: Path) -> None:
-        root = target / "root.tar"
-        container = client.containers.create(image)
-        try:
-            with root.open("wb") as stream:
-                for chunk in container.export():
-                    stream.write(chunk)  # type: ignore[arg-type]  # docker-py says str, and it is bytes
-        finally:
-            container.remove()
-        with progress.step("pack the node's root file system"):
-            run_command(["xz", "-6", "-T2", root], timeout_seconds=_COMPRESS_TIMEOUT_SECONDS)
-
-    packed = build_once(name="apply-node-root", key=content_key(image), build=build)
-    client.close()
-    shutil.copyfile(packed / "root.tar.xz", directory / "node-root.tar.xz")
-    files = {
-        name: (content, 0o755 if name == "usr/bin/nvidia-smi" else 0o644)
-        for name, content in _driver_files(gpus=gpus if stand_ins else 0, progress=progress).items()
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        key = Path(folder) / "key"
-        run_command(["ssh-keygen", "-q", "-N", "", "-C", NODE, "-f", key, "-t", "ecdsa"], timeout_seconds=60)
-        private, public = key.read_bytes(), key.with_suffix(".pub").read_bytes()
-    files["etc/ssh/ssh_host_ecdsa_key"] = (private, 0o600)
-    files["etc/ssh/ssh_host_ecdsa_key.pub"] = (public, 0o644)
-    files["etc/machine-id"] = (f"{uuid.uuid4().hex}\n".encode(), 0o444)
-    files["home/edge/.ssh/authorized_keys"] = (ensure_ssh_key(directory / "ssh" / "id_ed25519").encode(), 0o600)
-    with tarfile.open(directory / "node-files.tar", "w") as archive:
-        for name, (content, mode) in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), mode
-            entry.uid = entry.gid = _SSH_USER_ID if name.startswith("home/") else 0
-            archive.addfile(entry, io.BytesIO(content))
-    return " ".join(public.decode().split()[:2])
-
-
-def _driver_files(*, gpus: int, progress: Progress) -> dict[str, bytes]:
-    """The stand-in driver with this many GPUs, path -> content; nothing for none."""
-    if not gpus:
-        return {}
-    tree = build_stand_in_driver(progress=progress).path
-    files = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
-    texts = driver_node_files(stand_in_gpus(node=NODE, count=gpus))
-    return files | {name: text.encode() for name, text in texts.items()}
-
-
-def _programs(directory: Path, *, progress: Progress) -> str:
-    """Terraform and its plugins, packed; which plugins, in words."""
-    terraform = shutil.which(find_terraform().command)
-    assert terraform is not None, "find_terraform() found it"
-    parts = build_terraform_plugins(progress=progress)
-
-    def build(target: Path) -> None:
-        programs = target / "programs"
-        programs.mkdir()
-        shutil.copy(terraform, programs / "terraform")
-        for name in ("kubernetes", "helm"):
-            source = parts[0].path / REGISTRIES[0] / "hashicorp" / name
-            shutil.copytree(source, programs / "mirror" / REGISTRIES[0] / "hashicorp" / name)
-        with progress.step("pack Terraform and its plugins"):
-            run_command(
-                [
-                    "tar",
-                    "--numeric-owner",
-                    "--use-compress-program=xz -6 -T2",
-                    "-C",
-                    programs,
-                    "-cf",
-                    target / "programs.tar.xz",
-                    ".",
-                ],
-                timeout_seconds=_COMPRESS_TIMEOUT_SECONDS,
-            )
-        shutil.rmtree(programs)
-
-    key = content_key(Path(terraform), parts[0].path.parent.name)
-    packed = build_once(name="apply-programs", key=key, build=build)
-    shutil.copyfile(packed / "programs.tar.xz", directory / "programs.tar.xz")
-    mirror = directory / "run" / "programs" / "mirror"
-    (directory / "terraform.rc").write_text(
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-    )
-    return ", ".join(f"{part.name.rpartition(' ')[2]} {part.version}" for part in parts if "docker" not in part.name)
 
 
 def _bundle(directory: Path, *, fleet: dict[str, Any], stand_ins: bool, progress: Progress) -> None:
@@ -301,7 +198,7 @@ def pack(directory: Path, *, output: Path) -> None:
     """The kit as one tar, to unpack with `tar -xf FILE -C /`. It holds the node's keys: only its owner reads it."""
     output.touch(mode=0o600)
     run_command(
-        ["tar", "-C", "/", "-cf", output, str(directory.relative_to("/"))], timeout_seconds=_COMPRESS_TIMEOUT_SECONDS
+        ["tar", "-C", "/", "-cf", output, str(directory.relative_to("/"))], timeout_seconds=_PACK_TIMEOUT_SECONDS
     )
 
 
