@@ -23,6 +23,11 @@ from constructs_lib.preflight import PreflightLimits
 from constructs_lib.reboot import Reboot, RebootSettings
 
 
+def api_url(server: Machine) -> str:
+    """Address of the Kubernetes API at a server."""
+    return f"https://{bracketed(server.host.address)}:{API_PORT}"
+
+
 class K3sCluster(Construct):
     """Servers and agents, each brought up in the order preflight, driver, reboot, container toolkit, K3s.
 
@@ -85,7 +90,7 @@ class K3sCluster(Construct):
         if bundle is not None:
             release = release_in_bundle(release)
             toolkit = toolkit_in_bundle(toolkit) if toolkit is not None else None
-        self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
+        self.api_url = api_url(servers[0])
         self.nodes: list[K3sNode] = []
         server_reboots: list[Reboot] = []
         for machine in machines:
