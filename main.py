@@ -18,12 +18,17 @@ from stacks.plan_only import PlanOnly, PlanOnlyError
 
 if TYPE_CHECKING:
     from constructs_lib.cdk import App
+    from stacks.fleet.waldur import WaldurSection
 
 PROJECT = Path(__file__).resolve().parent
 
 
 class ImagesError(Exception):
     """The fleet file's images cannot be described; the message tells why and what to do."""
+
+
+class WaldurError(Exception):
+    """The hand-over to Waldur cannot be described; the message tells why."""
 
 
 def main() -> int:
@@ -51,7 +56,7 @@ def main() -> int:
         output = synthesize(fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
         if plan_only:
             plan_only.disarm(output)
-    except (ImagesError, PlanOnlyError, CommandError) as error:
+    except (ImagesError, WaldurError, PlanOnlyError, CommandError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -68,6 +73,8 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, ch
     EdgeGpuStack(app, STACK, fleet=fleet, identity=identity, edge_folder=edge_folder, chart_path=chart_path)
     if fleet.images is not None:
         add_images(app, fleet, images=fleet.images, edge_folder=edge_folder)
+    if fleet.waldur is not None:
+        add_waldur(app, fleet, waldur=fleet.waldur, identity=identity, edge_folder=edge_folder)
     if os.environ.get("SYNTH_HCL_OUTPUT") == "true":  # `cdktf synth --hcl`
         from constructs_lib.hcl_export import prepare_for_hcl
 
@@ -97,6 +104,30 @@ def add_images(app: App, fleet: Fleet, *, images: Images, edge_folder: Path) -> 
         )
     except ValueError as error:
         raise ImagesError(f"images: {error}") from error
+
+
+def add_waldur(app: App, fleet: Fleet, *, waldur: WaldurSection, identity: ClusterIdentity, edge_folder: Path) -> None:
+    """Add the stack `edge-waldur`.
+
+    Raises:
+        WaldurError: The section contradicts itself.
+    """
+    from constructs_lib.k3s_cluster import api_url
+    from stacks.edge_waldur import STACK, EdgeWaldurStack
+    from stacks.fleet_to_constructs import machines
+
+    try:
+        EdgeWaldurStack(
+            app,
+            STACK,
+            waldur=waldur,
+            api_url=api_url(next(machine for machine in machines(fleet) if machine.role == "server")),
+            identity=identity,
+            backend=fleet.backend,
+            edge_folder=edge_folder,
+        )
+    except ValueError as error:
+        raise WaldurError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from constructs_lib.waldur_offering import WaldurOffering as WaldurOffering
     from constructs_lib.waldur_offering import WaldurPlan as WaldurPlan
     from constructs_lib.waldur_offering import WaldurProvider as WaldurProvider
+    from constructs_lib.waldur_tenant import WaldurTenant as WaldurTenant
+    from constructs_lib.waldur_usage_reporter import WaldurUsageReporter as WaldurUsageReporter
 
 _MODULE_OF = {
     "BuildContext": "build_context",
@@ -101,6 +103,8 @@ _MODULE_OF = {
     "WaldurOffering": "waldur_offering",
     "WaldurPlan": "waldur_offering",
     "WaldurProvider": "waldur_offering",
+    "WaldurTenant": "waldur_tenant",
+    "WaldurUsageReporter": "waldur_usage_reporter",
     "lazy_package": "lazy_import",
     "moved": "moved_blocks",
     "run_after": "ordering",

@@ -25,6 +25,11 @@ from constructs_lib.reboot import Reboot, RebootSettings
 from constructs_lib.stack_contents import StackContents
 
 
+def api_url(server: Machine) -> str:
+    """Address of the Kubernetes API at a server."""
+    return f"https://{bracketed(server.host.address)}:{API_PORT}"
+
+
 class K3sCluster(Group):
     """Servers and agents, each brought up in the order preflight, driver, reboot, container toolkit, K3s.
 
@@ -87,7 +92,7 @@ class K3sCluster(Group):
         if bundle is not None:
             release = release_in_bundle(release)
             toolkit = toolkit_in_bundle(toolkit) if toolkit is not None else None
-        self.api_url = f"https://{bracketed(servers[0].host.address)}:{API_PORT}"
+        self.api_url = api_url(servers[0])
         self.nodes: list[K3sNode] = []
         server_reboots: list[Reboot] = []
         # Once for all: in the step of every machine, the names of all others would grow with the square of the fleet.

@@ -12,6 +12,7 @@ from constructs_lib.ordering import run_after
 from constructs_lib.providers import NamespaceV1, NamespaceV1Metadata
 from constructs_lib.waldur_agent_access import agent_rules
 from constructs_lib.waldur_offering import GPU_COMPONENTS, WaldurComponent
+from constructs_lib.waldur_reporting import claim_reporting
 from constructs_lib.workload_providers import (
     ClusterRoleBindingV1,
     ClusterRoleBindingV1Metadata,
@@ -80,11 +81,10 @@ class WaldurAgent(Construct):
 
     Attributes:
         namespace: The `kubernetes_namespace_v1` resource.
-        reports_usage: Whether `report` is among the modes.
 
     Raises:
-        ValueError: `api_url` is not https, the UUID is none, no mode is given, or usage is billed and
-            `prometheus_url` is None.
+        ValueError: `api_url` is not https, the UUID is none, no mode is given, usage is billed and `prometheus_url`
+            is None, or a `WaldurUsageReporter` of the app reports the same offering.
     """
 
     def __init__(
@@ -120,7 +120,8 @@ class WaldurAgent(Construct):
             timezone=timezone,
         )
         self.namespace = NamespaceV1(self, "namespace", metadata=NamespaceV1Metadata(name=namespace))
-        self.reports_usage = "report" in modes
+        if "report" in modes:
+            claim_reporting(self, offering_uuid=offering_uuid)
         account = ServiceAccountV1(
             self,
             "account",

@@ -145,11 +145,15 @@ class WaldurOffering(Construct):
                     "active": active,
                 },
                 "components": [_component(component) for component in components],
-                "plans": [{**asdict(plan), "prices": dict(plan.prices)} for plan in plans],
+                "plans": [_plan(plan) for plan in plans],
                 "plugin_options": {**PLUGIN_OPTIONS, **(plugin_options or {})},
             },
             indent=2,
         )
+
+
+def _plan(plan: WaldurPlan) -> Mapping[str, object]:
+    return {"name": plan.name, "unit": plan.unit, "unit_price": plan.unit_price, "prices": dict(plan.prices)}
 
 
 def _component(component: WaldurComponent) -> Mapping[str, object]:

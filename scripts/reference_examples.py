@@ -149,5 +149,20 @@ WaldurAgent(
     prometheus_url="http://prometheus-server.gpu-accounting.svc:80",
 )
 """,
+    "WaldurTenant": _PROVIDERS
+    + """\
+WaldurTenant(stack, "vision", name="vision", gpus=1, cpus=8, ram_gib=32, members={"mia": "admin", "ben": "edit"})
+""",
+    "WaldurUsageReporter": _PROVIDERS
+    + """\
+WaldurUsageReporter(
+    stack,
+    "reporter",
+    api_url="https://waldur.example.com/api/",
+    offering_uuid="0123456789abcdef" * 2,
+    image="registry.example.com/waldur-site-agent-k3s:0.1.0",
+    prometheus_url="http://prometheus-server.gpu-accounting.svc:80",
+)
+""",
 }
 """Code by construct; it finds `stack`, the path `images` and what PRELUDE makes."""

@@ -11,9 +11,8 @@ from constructs_lib.gpu_check import GpuCheck, GpuNode
 from constructs_lib.k3s_cluster import K3sCluster
 from constructs_lib.nvidia_device_plugin import NvidiaDevicePlugin
 from constructs_lib.ordering import run_after
-from constructs_lib.providers import HelmProvider, HelmProviderKubernetes, KubernetesProvider
-from constructs_lib.ssh_host import file_contents
 from stacks.backend import add_backend
+from stacks.connection import connect_providers
 from stacks.fleet import Fleet
 from stacks.fleet_to_constructs import (
     bundle_file,
@@ -80,7 +79,7 @@ class EdgeGpuStack(TerraformStack):
             may_lose_data=fleet.removal.may_lose_data,
             start_timeout_seconds=fleet.k3s.start_timeout_seconds,
         )
-        _connect_providers(self, api_url=cluster.api_url, identity=identity)
+        connect_providers(self, api_url=cluster.api_url, identity=identity)
 
         gpu_nodes = [node for node in cluster.nodes if node.machine.gpus > 0]
         if not gpu_nodes:
@@ -122,24 +121,3 @@ class EdgeGpuStack(TerraformStack):
             value=check.report,
             description="JSON by GPU node: GPUs expected, UUIDs the check's pod saw, exit code, failed attempts",
         )
-
-
-def _connect_providers(stack: TerraformStack, *, api_url: str, identity: ClusterIdentity) -> None:
-    authority = file_contents(identity.admin_ca_path)
-    certificate = file_contents(identity.admin_client_cert_path)
-    key = file_contents(identity.admin_client_key_path)
-    KubernetesProvider(
-        stack,
-        "kubernetes",
-        host=api_url,
-        cluster_ca_certificate=authority,
-        client_certificate=certificate,
-        client_key=key,
-    )
-    HelmProvider(
-        stack,
-        "helm",
-        kubernetes=HelmProviderKubernetes(
-            host=api_url, cluster_ca_certificate=authority, client_certificate=certificate, client_key=key
-        ),
-    )

@@ -43,6 +43,7 @@ from stacks.fleet.rules import (
     UserName,
 )
 from stacks.fleet.section import Section
+from stacks.fleet.waldur import WaldurSection
 
 
 class Bastion(Section):
@@ -239,6 +240,9 @@ class Fleet(Section):
     reboot: RebootSection = Field(RebootSection(), description="Whether nodes may be rebooted.")
     images: Images | None = Field(
         None, description="Container images, which make the stack `edge-images`. Default: there is no such stack."
+    )
+    waldur: WaldurSection | None = Field(
+        None, description="Hand-over to a Waldur, which makes the stack `edge-waldur`. Default: there is no such stack."
     )
     bundle: BundleSettings | None = Field(
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from constructs_lib.testing import assert_contains, new_stack, only, resources, 
 from constructs_lib.waldur_agent import WaldurAgent
 from constructs_lib.waldur_agent_access import agent_rules
 from constructs_lib.waldur_offering import GPU_COMPONENTS, WaldurComponent, WaldurOffering, WaldurPlan, WaldurProvider
+from constructs_lib.waldur_tenant import WaldurTenant
+from constructs_lib.waldur_usage_reporter import WaldurUsageReporter
 from scripts.waldur_spec import OfferingSpec
 
 API = "https://waldur.example.com/api/"
@@ -155,3 +158,68 @@ def test_prometheus_keeps_more_than_a_month_and_has_the_rules_and_one_job_for_ku
 def test_the_dcgm_exporter_comes_only_when_it_is_asked_for() -> None:
     charts = [one["chart"] for one in resources(accounting(dcgm_chart_version="4.1.3"), "helm_release").values()]
     assert sorted(charts) == ["dcgm-exporter", "prometheus"]
+
+
+def test_the_reporter_runs_alone_once_an_hour_with_no_rights_in_the_cluster() -> None:
+    stack = new_stack()
+    KubernetesProvider(stack, "kubernetes")
+    WaldurUsageReporter(stack, "reporter", api_url=API, offering_uuid=UUID, image="x:1", prometheus_url=PROMETHEUS)
+    spec = only(synth(stack), "kubernetes_cron_job_v1")["spec"]
+    assert_contains(spec, {"schedule": "17 * * * *", "concurrency_policy": "Forbid"})
+    pod = spec["job_template"]["spec"]["template"]["spec"]
+    assert pod["automount_service_account_token"] is False
+    assert pod["security_context"]["run_as_non_root"] is True
+
+
+@pytest.mark.parametrize("agent_first", [True, False])
+def test_an_agent_that_reports_and_a_reporter_on_one_offering_are_refused(agent_first: bool) -> None:
+    stack = new_stack()
+    common = {"api_url": API, "image": "x:1", "prometheus_url": PROMETHEUS}
+    makers = [
+        lambda: WaldurAgent(stack, "agent", offering_uuid=UUID, **common),  # type: ignore[arg-type]
+        lambda: WaldurUsageReporter(stack, "reporter", offering_uuid=_with_dashes(UUID), **common),  # type: ignore[arg-type]
+    ]
+    first, second = makers if agent_first else reversed(makers)
+    first()
+    with pytest.raises(ValueError, match=r"is reported by test/(agent|reporter) already"):
+        second()
+
+
+def test_an_agent_that_does_not_report_leaves_it_to_the_reporter() -> None:
+    stack = new_stack()
+    common = {"api_url": API, "image": "x:1", "prometheus_url": PROMETHEUS, "offering_uuid": UUID}
+    WaldurAgent(stack, "agent", modes=["order_process", "membership_sync"], **common)  # type: ignore[arg-type]
+    WaldurUsageReporter(stack, "reporter", **common)  # type: ignore[arg-type]
+
+
+def test_a_tenant_of_terraform_has_the_agents_objects_and_not_its_labels() -> None:
+    stack = new_stack()
+    KubernetesProvider(stack, "kubernetes")
+    WaldurTenant(stack, "vision", name="vision", gpus=1, cpus=8, ram_gib=32, members={"mia": "admin", "ben": "edit"})
+    made = synth(stack)
+    assert_contains(
+        only(made, "kubernetes_resource_quota_v1")["spec"]["hard"],
+        {"requests.nvidia.com/gpu": "1", "limits.memory": "32Gi", "requests.storage": "0Gi"},
+    )
+    labels = only(made, "kubernetes_namespace_v1")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/managed-by"] == "Terraform"
+    assert not [label for label in labels if label.startswith("waldur.")]
+    bindings = resources(made, "kubernetes_role_binding_v1").values()
+    roles = {one["subject"][0]["name"]: one["role_ref"]["name"] for one in bindings}
+    assert roles == {"ben": "edit", "mia": "admin"}
+    network = only(made, "kubernetes_network_policy_v1")["spec"]
+    assert network["policy_types"] == ["Ingress", "Egress"]
+    assert network["ingress"] == [{"from": [{"pod_selector": {}}]}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"name": "kube-system"}, "cannot be a tenant's"), ({"name": "A"}, "cannot be"), ({"cpus": 0}, "cpus is 0")],
+)
+def test_a_wrong_tenant_is_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        WaldurTenant(new_stack(), "t", **{"name": "vision", "gpus": 1, "cpus": 8, "ram_gib": 32, **changes})
+
+
+def _with_dashes(digits: str) -> str:
+    return str(uuid.UUID(digits))

@@ -30,6 +30,7 @@ class FakeKubernetes:
         broken: requests that are answered with this status, or None.
         stuck: names of namespaces and pods whose deletion does not end.
         writes: method and path of every request that changed something.
+        token: what requests must carry, or None.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class FakeKubernetes:
         self.broken: int | None = None
         self.stuck: set[str] = set()
         self.writes: list[str] = []
+        self.token: str | None = None
         self.url = ""
         self._count = 0
         self.lock = threading.RLock()
@@ -153,7 +155,12 @@ def serving(fake: FakeKubernetes) -> Iterator[Any]:
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             with fake.lock:
                 content = self.headers.get("Content-Type", "")
-                status, answer = fake.answer(self.command, url.path, query, body, content)
+                known = fake.token is None or self.headers.get("Authorization") == f"Bearer {fake.token}"
+                status, answer = (
+                    fake.answer(self.command, url.path, query, body, content)
+                    if known
+                    else (401, _status(401, "Unauthorized"))
+                )
                 sent = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

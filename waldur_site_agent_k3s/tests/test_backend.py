@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_kubernetes import FakeKubernetes
+from fake_kubernetes import VERSION, FakeKubernetes
 from waldur_api_client.models.resource import Resource
 from waldur_site_agent.backend.exceptions import BackendError, BackendNotReadyError
 
 from waldur_site_agent_k3s.backend import K3sBackend
+from waldur_site_agent_k3s.kubernetes_api import KubernetesApi
 from waldur_site_agent_k3s.ownership import IMPORT_LABEL, MANAGED_BY, RESOURCE_LABEL
 
 NAMESPACE = "waldur-vision"
@@ -346,3 +348,18 @@ def test_wrong_settings_are_refused_with_their_name(
 ) -> None:
     with pytest.raises(BackendError, match=told):
         make_backend(components, **settings)
+
+
+def test_a_token_of_a_kubeconfig_is_sent(fake: FakeKubernetes, tmp_path: Path) -> None:
+    fake.token = "of-the-tests"
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "fake",
+        "clusters": [{"name": "fake", "cluster": {"server": fake.url}}],
+        "users": [{"name": "fake", "user": {"token": fake.token}}],
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig))
+    assert KubernetesApi.connect(str(file)).version() == VERSION

@@ -149,7 +149,7 @@ class KubernetesApi:
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "application/json", "Content-Type": content},
                 body=body,
-                response_types_map=dict.fromkeys((200, 201, 202), "object"),
+                response_type="object",
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _request_timeout=_TIMEOUT_SECONDS,
