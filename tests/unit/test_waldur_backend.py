@@ -25,7 +25,7 @@ def test_the_backends_own_tests_pass_with_the_agent_it_is_written_for(python: Pa
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout
