@@ -52,6 +52,31 @@ def test_a_single_machine_has_no_other_nodes(cluster: MakeCluster, tmp_path: Pat
     assert other_nodes(steps(made)["server-1_machine_preflight_run"], made, tmp_path) == ""
 
 
+def test_terraform_makes_of_a_steps_text_the_very_script_whose_checksum_runs_it_again(
+    cluster: MakeCluster, tmp_path: Path
+) -> None:
+    made = cluster(SERVER, GPU_AGENT)
+    locals_ = dict(synth(made.node.root.node.children[0])["locals"])  # type: ignore[arg-type]
+    wanted = {name: step for name, step in steps(made).items() if name.endswith("_run")}
+    for name, step in wanted.items():
+        (locals_[f"content_{name}"],) = [
+            entry["file"]["content"] for entry in step["provisioner"] if "content" in entry.get("file", {})
+        ]
+    (tmp_path / "main.tf.json").write_text(json.dumps({"locals": locals_}))
+    asked = ", ".join(f"{json.dumps(name)} = sha256(local.content_{name})" for name in wanted)
+    told = subprocess.run(
+        ["terraform", f"-chdir={tmp_path}", "console"],
+        input=f"jsonencode({{{asked}}})\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert json.loads(json.loads(told.stdout)) == {
+        name: step["triggers_replace"]["script_sha256"] for name, step in wanted.items()
+    }
+
+
 def test_no_reboot_unless_it_is_allowed(cluster: MakeCluster) -> None:
     found = steps(cluster(SERVER, GPU_AGENT, driver=DriverSettings(mode="ubuntu")))
     assert not [name for name in found if "reboot" in name]
