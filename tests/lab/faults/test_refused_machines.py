@@ -58,6 +58,8 @@ def test_a_machine_that_is_off_fails_alone(deploys: TwoDeploys, recovered: Recov
     assert re.search(r"with terraform_data.cluster_agent-1_machine_preflight_run\S* ", deploys.first.told)
     assert "agent-1: no SSH connection" in deploys.first.told
     assert "fix: is the machine on" in deploys.first.told
+    assert "PROBLEM agent-1 failed in phase preflight:" in deploys.first.told
+    assert "fine server-1" in deploys.first.told
     recovered("agent-1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.faults.command import deploy
 from tests.lab.faults.conftest import Recovered
-from tests.lab.faults.fault_lab import entry, fleet_data, fresh_lab, ready_nodes, together, write_fleet
+from tests.lab.faults.fault_lab import entry, fleet_data, fresh_lab, on_node, ready_nodes, together, write_fleet
 from tests.lab.faults.leaks import assert_no_leak
 from tests.lab.faults.mirror import answered_by, damaging_mirror, mirror_down, tampered, truncated
 from tests.lab.faults.two_deploys import TwoDeploys
@@ -32,15 +32,21 @@ def deploys() -> TwoDeploys:
         ]
         first = deploy()
         ready = ready_nodes()
+        between = {
+            "agent-1": on_node("agent-1", "ls -A /home/edge"),
+            "agent-2": on_node("agent-2", "ls /usr/local/bin"),
+        }
         together(undo)
     write_fleet(fleet_data())
-    return TwoDeploys(first=first, ready_after_first=ready, second=deploy())
+    return TwoDeploys(first=first, ready_after_first=ready, second=deploy(), between=between)
 
 
 @pytest.mark.fault("wrong host key")
 def test_a_host_key_that_is_not_the_fleet_files_is_refused(deploys: TwoDeploys, recovered: Recovered) -> None:
     deploys.assert_failed_alone("agent-1")
-    assert "agent-1: its SSH host key is not the fleet file's" in deploys.first.told
+    assert "agent-1: its SSH host key is not the fleet file's; nothing was sent" in deploys.first.told
+    assert ".ssh" in deploys.between["agent-1"]
+    assert ".edge-gpu" not in deploys.between["agent-1"]
     recovered("agent-1")
 
 
@@ -51,6 +57,7 @@ def test_a_tampered_download_is_refused_with_both_checksums(deploys: TwoDeploys,
     said = rf"node=agent-2 step=k3s: download of \S+/k3s has the wrong sha256: expected {wanted}, seen [0-9a-f]{{64}}"
     assert re.search(said, deploys.first.told)
     assert "fix: put the published checksum of exactly this file into the fleet file" in deploys.first.told
+    assert deploys.between["agent-2"] == "", "the tampered binary was kept"
     recovered("agent-2")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tests.lab.faults.command import Ended
 
@@ -18,11 +19,13 @@ class TwoDeploys:
         first: the deploy that met the faults.
         ready_after_first: the nodes that were Ready then.
         second: the deploy after the faults were gone.
+        between: what a node was asked between the two, by node.
     """
 
     first: Ended
     ready_after_first: set[str]
     second: Ended
+    between: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outputs(self) -> dict[str, str]:
