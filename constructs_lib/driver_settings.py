@@ -45,6 +45,8 @@ class DriverSettings:
         needs: What needs which branch; the highest counts. Default: nothing but the device plugin.
         cuda_repository: For `cuda-repo`, default NVIDIA's.
         cuda_key_sha256: Checksum of the repository's key. Default None: whatever the address serves is trusted.
+        package_folder: Folder on the machine, absolute. With a file `Packages` in it, it is the one source that apt is
+            given for what the mode installs; its bytes must have been verified. Default None: the mode's own sources.
     """
 
     mode: DriverMode = "preinstalled"
@@ -54,6 +56,7 @@ class DriverSettings:
     needs: tuple[DriverNeed, ...] = ()
     cuda_repository: str = CUDA_REPOSITORY
     cuda_key_sha256: str | None = None
+    package_folder: str | None = None
 
     @property
     def wanted_branch(self) -> str:

@@ -17,7 +17,7 @@ from constructs_lib.machine import Machine
 from constructs_lib.machine_preparation import MachinePreparation
 from constructs_lib.node_removal import NodeRemoval
 from constructs_lib.nvidia_container_toolkit import ContainerToolkitRelease
-from constructs_lib.offline_bundle import BundleFile, release_in_bundle, toolkit_in_bundle
+from constructs_lib.offline_bundle import BundleFile, driver_in_bundle, release_in_bundle, toolkit_in_bundle
 from constructs_lib.ordering import run_after
 from constructs_lib.place import Group, place_of
 from constructs_lib.preflight import PreflightLimits
@@ -92,6 +92,7 @@ class K3sCluster(Group):
         if bundle is not None:
             release = release_in_bundle(release)
             toolkit = toolkit_in_bundle(toolkit) if toolkit is not None else None
+            driver = driver_in_bundle(driver or DriverSettings())
         self.api_url = api_url(servers[0])
         self.nodes: list[K3sNode] = []
         server_reboots: list[Reboot] = []

@@ -55,6 +55,7 @@ def driver_parameters(machine: Machine, settings: DriverSettings, *, reboot_may_
         "HOLD": "1" if settings.hold else "0",
         "CUDA_REPOSITORY": settings.cuda_repository,
         "CUDA_KEY_SHA256": settings.cuda_key_sha256 or "",
+        "PACKAGE_FOLDER": settings.package_folder or "",
         "REBOOT_MAY_FOLLOW": "1" if reboot_may_follow else "0",
     }
 

@@ -1,6 +1,6 @@
 # Exits 0 when the wanted NVIDIA driver is here, held and working; or, where a reboot may follow, waits for one.
 : "${NODE:?}" "${GPUS:?}" "${MODE:?}" "${BRANCH?}" "${OPEN_MODULES:?}" "${HOLD:?}" "${MINIMUM:?}" "${MINIMUM_NEEDED_BY:?}"
-: "${CUDA_REPOSITORY:?}" "${CUDA_KEY_SHA256?}" "${REBOOT_MAY_FOLLOW:?}"
+: "${CUDA_REPOSITORY:?}" "${CUDA_KEY_SHA256?}" "${PACKAGE_FOLDER?}" "${REBOOT_MAY_FOLLOW:?}"
 # include: shared_driver_state.sh
 # include: shared_apt.sh
 # include: shared_driver_packages.sh

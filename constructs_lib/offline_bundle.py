@@ -8,6 +8,7 @@ from pathlib import Path
 
 from constructs_lib.cdk import Construct, FileProvisioner, RemoteExecProvisioner
 from constructs_lib.destroy_step import DestroyStep
+from constructs_lib.driver_settings import DriverSettings
 from constructs_lib.k3s_release import ImageArchive, K3sRelease
 from constructs_lib.machine import Machine
 from constructs_lib.node_script import NODE_FOLDER, node_script, receive_step, run_as_root, script_path
@@ -20,6 +21,7 @@ BUNDLE_FOLDER = "/var/lib/edge-gpu/bundle"
 """Where a node has the bundle unpacked. Later runs read from there too, so it stays."""
 BUNDLE_URL = f"file://{BUNDLE_FOLDER}"
 APT_KEY = "apt/key.asc"
+DRIVER_FOLDER = "driver"
 
 STEP = "bundle"
 
@@ -116,3 +118,8 @@ def release_in_bundle(release: K3sRelease) -> K3sRelease:
 def toolkit_in_bundle(toolkit: ContainerToolkitRelease) -> ContainerToolkitRelease:
     """The same toolkit from the repository in the unpacked bundle; apt checks its signature again."""
     return replace(toolkit, apt_repository=f"{BUNDLE_URL}/apt", apt_key_url=f"{BUNDLE_URL}/{APT_KEY}")
+
+
+def driver_in_bundle(settings: DriverSettings) -> DriverSettings:
+    """The same driver, its packages those in the unpacked bundle where it brings any."""
+    return replace(settings, package_folder=f"{BUNDLE_FOLDER}/{DRIVER_FOLDER}")

@@ -1,4 +1,23 @@
-# Installs the driver by apt from one of two sources, and holds it.
+# Installs the driver by apt from one of two sources, or from what a bundle brought, and holds it.
+
+# choose_source: with packages of a bundle here, apt is given them alone. Their bytes were verified with the bundle.
+SOURCE_OPTIONS=
+choose_source() {
+    [ -n "$PACKAGE_FOLDER" ] || return 0
+    if [ ! -f "$PACKAGE_FOLDER/Packages" ]; then
+        say "the bundle brings no driver packages: this machine's own sources are asked"
+        return 0
+    fi
+    say "driver packages come from $PACKAGE_FOLDER"
+    echo "deb [trusted=yes] file:$PACKAGE_FOLDER ./" >/run/edge-gpu-driver.list
+    SOURCE_OPTIONS="-o Dir::Etc::sourcelist=/run/edge-gpu-driver.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0"
+}
+
+# apt_from_source ARGUMENTS...
+apt_from_source() {
+    # shellcheck disable=SC2086 # a list of words
+    apt $SOURCE_OPTIONS "$@"
+}
 
 # install_driver PACKAGE...
 install_driver() {
@@ -6,10 +25,11 @@ install_driver() {
         say "driver $BRANCH is installed: $*"
         return 0
     fi
-    apt update || fail "apt-get update failed" "see apt's lines above" "correct the sources it names in /etc/apt"
+    apt_from_source update || fail "apt-get update failed" "see apt's lines above" "correct the sources it names in /etc/apt"
     say "installing $*"
-    apt install --no-install-recommends --allow-change-held-packages -y "$@" >/dev/null ||
-        fail "installing $* failed" "see apt's lines above" "apt-cache policy $1 on this node lists what there is"
+    apt_from_source install --no-install-recommends --allow-change-held-packages -y "$@" >/dev/null ||
+        fail "installing $* failed" "see apt's lines above" \
+            "apt-cache policy $1 on this node lists what there is${SOURCE_OPTIONS:+; or make the bundle with what apt misses}"
     is_installed "$@" || fail "the driver is not there after its installation" "dpkg-query does not list all of: $*" \
         "look for pins in /etc/apt/preferences.d"
     say "installed driver $BRANCH"
@@ -24,6 +44,7 @@ install_from_ubuntu() {
         fail "driver.mode is ubuntu, and this is another system" "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release)" \
             "set driver.mode to cuda-repo or preinstalled"
     apt_ready
+    choose_source
     # 6.8.0-60-generic: the modules are made, and signed, for each flavour of Ubuntu's kernels.
     flavour=$(uname -r | sed -nE 's/^[0-9.]+-[0-9]+-//p')
     [ -n "$flavour" ] ||
@@ -55,14 +76,17 @@ install_from_cuda_repository() {
         return 0
     fi
     apt_ready
-    turn_off_sources 'developer\.download\.nvidia\.com/compute/cuda'
-    add_repository edge-gpu-nvidia-driver "$address/3bf863cc.pub" "$CUDA_KEY_SHA256" "deb [signed-by=%KEYRING%] $address/ /"
+    choose_source
+    if [ -z "$SOURCE_OPTIONS" ]; then
+        turn_off_sources 'developer\.download\.nvidia\.com/compute/cuda'
+        add_repository edge-gpu-nvidia-driver "$address/3bf863cc.pub" "$CUDA_KEY_SHA256" "deb [signed-by=%KEYRING%] $address/ /"
+    fi
     # Before the driver and in a call of its own: its pins count from the next call on.
     install_driver "$pinning"
     headers=linux-headers-$(uname -r)
     if ! is_installed "$headers"; then
         # The modules are built here.
-        apt install --no-install-recommends -y "$headers" >/dev/null ||
+        apt_from_source install --no-install-recommends -y "$headers" >/dev/null ||
             fail "the headers of the running kernel cannot be installed" "apt has no $headers" \
                 "boot the distribution's newest kernel (apt-get dist-upgrade, reboot), then deploy again"
     fi

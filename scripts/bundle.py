@@ -12,6 +12,7 @@ from pathlib import Path
 from constructs_lib.machine import Architecture
 from lab.progress import Progress
 from scripts.bundle_collect import chart_index, collect
+from scripts.bundle_drivers import driver_packages
 from scripts.bundle_file import read_manifest, unpack_bundle, verify_bundle, write_bundle
 from scripts.bundle_fleet import check_serves, identity
 from scripts.bundle_prove import prove_files
@@ -41,6 +42,7 @@ def create(
     *,
     architecture: Architecture | None = None,
     images: list[Path] | None = None,
+    driver_debs: list[Path] | None = None,
     check_image: str | None = None,
     part_bytes: int | None = None,
     progress: Progress | None = None,
@@ -52,6 +54,7 @@ def create(
         output: the file to write.
         architecture: for which nodes (default: the one that all nodes have).
         images: archives of further container images on this machine (default: none).
+        driver_debs: packages of the driver on this machine, for the modes that install it (default: none).
         check_image: image of the check in `prove-gpu.sh` (default: the fleet's `gpu_check.image`).
         part_bytes: size of the parts (default: one file).
         progress: where the steps are said (default: standard error).
@@ -66,10 +69,12 @@ def create(
     fleet = load_fleet(fleet_path)
     progress = progress or Progress()
     chosen = _architecture(fleet, wanted=architecture)
+    _see_driver(fleet, debs=driver_debs or [], progress=progress)
     with tempfile.TemporaryDirectory(prefix="edge-gpu-bundle-") as folder:
         collected = collect(
             fleet, architecture=chosen, extra_images=images or [], directory=Path(folder), progress=progress
         )
+        collected += driver_packages(driver_debs or [], architecture=chosen, directory=Path(folder))
         _check_images(
             fleet, held={image.name: image.architecture for i in collected for image in i.images}, architecture=chosen
         )
@@ -107,6 +112,19 @@ def _architecture(fleet: Fleet, *, wanted: Architecture | None) -> Architecture:
     return wanted or used[0]
 
 
+def _see_driver(fleet: Fleet, *, debs: list[Path], progress: Progress) -> None:
+    installs = fleet.driver.mode in ("ubuntu", "cuda-repo")
+    if debs and not installs:
+        raise CommandError(
+            f"--driver-package: driver.mode is {fleet.driver.mode}, which installs none. Fix: leave it out, or set "
+            "driver.mode to ubuntu or cuda-repo"
+        )
+    if installs and not debs:
+        progress.note(
+            f"WARNING driver.mode {fleet.driver.mode}: without --driver-package the nodes' own apt sources are asked"
+        )
+
+
 def _check_images(fleet: Fleet, *, held: dict[str, str], architecture: str) -> None:
     """No registry answers where a bundle is used: what pods run must be in it."""
     wanted = {"gpu_check.image": fleet.gpu_check.image}
@@ -132,6 +150,7 @@ def _create(options: argparse.Namespace) -> int:
         options.output,
         architecture=options.architecture,
         images=options.image,
+        driver_debs=options.driver_package,
         check_image=options.gpu_check_image,
         part_bytes=options.part_size,
     )
@@ -177,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
     one.add_argument("--architecture", choices=("amd64", "arm64"), help="default: the one that all nodes have")
     one.add_argument("--image", type=Path, action="append", help="archive of container images to put in; repeatable")
+    one.add_argument(
+        "--driver-package", type=Path, action="append", metavar="FILE.deb", help="package of the driver; repeatable"
+    )
     one.add_argument("--gpu-check-image", help="what prove-gpu.sh's check runs (default: the fleet's gpu_check.image)")
     one.add_argument("--part-size", type=_size, help="split into parts of this size, like 500M (default: one file)")
     one.set_defaults(run=_create)

@@ -74,11 +74,6 @@ def _likely_slips(fleet: Fleet) -> list[str]:
                 f"nodes[{index}] {node.name}: has the same host_key as {other}: a slip, or cloned machines, each of "
                 "which can pretend to be the other. On a clone run: ssh-keygen -A after removing /etc/ssh/ssh_host_*"
             )
-    if fleet.bundle is not None and fleet.driver.mode in ("ubuntu", "cuda-repo"):
-        found.append(
-            f"driver.mode: the bundle holds no driver packages, so {fleet.driver.mode} still asks the nodes' own apt "
-            "sources. Where none answers: install the driver before, and say preinstalled"
-        )
     if not any(node.gpus for node in fleet.nodes):
         found.append("nodes: no node has `gpus`, so nothing of NVIDIA's is installed and no GPU is checked")
     return found

@@ -14,6 +14,7 @@ from scripts.reference_examples import EXAMPLES
 
 pytestmark = pytest.mark.synth
 
+
 def test_the_committed_pages_are_the_generated_ones() -> None:
     for path, text in pages().items():
         assert path.exists(), f"{shown(path)} is missing; run: make snapshots"

@@ -74,11 +74,3 @@ def test_a_host_key_of_two_nodes_is_warned_of() -> None:
 def test_a_fleet_without_gpus_is_warned_of() -> None:
     (found,) = load_fleet(GOOD / "smallest.yaml").warnings()
     assert found.startswith("nodes: no node has `gpus`")
-
-
-@pytest.mark.parametrize("mode", ["ubuntu", "cuda-repo"])
-def test_a_bundle_does_not_bring_a_driver_and_whoever_expects_it_to_is_told(mode: str) -> None:
-    bundle = f"bundle: {{path: /srv/site.bundle, sha256: {'0a' * 32}}}\n"
-    (found,) = warnings(f"{SAFE}{bundle}driver: {{mode: {mode}}}\n")
-    assert found.startswith("driver.mode: the bundle holds no driver packages")
-    assert warnings(f"{SAFE}{bundle}") == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from constructs_lib.driver_settings import DriverSettings
+from scripts.bundle_drivers import driver_packages
 from tests.lab.bootstrap.conftest import run_step
 from tests.lab.bootstrap.driver_stand_ins import (
     CUDA_PACKAGES,
@@ -16,6 +18,7 @@ from tests.lab.bootstrap.driver_stand_ins import (
     load_old_module,
     put_stand_ins,
     remove_stand_ins,
+    send,
 )
 from tests.lab.main_job.conftest import Run, on_node
 
@@ -38,6 +41,7 @@ DRIVER = {
     "MINIMUM_NEEDED_BY": "the device plugin",
     "CUDA_REPOSITORY": "file:///srv/stand-in-driver/cuda",
     "CUDA_KEY_SHA256": "",
+    "PACKAGE_FOLDER": "",
     "REBOOT_MAY_FOLLOW": "0",
 }
 
@@ -118,16 +122,17 @@ class TestPreinstalledDriver:
 
 
 @pytest.fixture(scope="class")
-def stand_ins(bare_nodes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:  # noqa: ARG001
-    """gpu-1 as an Ubuntu whose apt offers drivers (see driver_stand_ins.py), an older one loaded."""
-    put_stand_ins("gpu-1", folder=tmp_path_factory.mktemp("driver"))
+def stand_ins(bare_nodes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:  # noqa: ARG001
+    """gpu-1 as an Ubuntu whose apt offers drivers (see driver_stand_ins.py), an older one loaded; the packages here."""
+    folder = tmp_path_factory.mktemp("driver")
+    put_stand_ins("gpu-1", folder=folder)
     on_node(
         "gpu-1", "sh", "-euc",
         "cd /srv/stand-in-driver; mkdir -p cuda/ubuntu2404; cp -r stable/deb/amd64 cuda/ubuntu2404/x86_64;"
         "cp gpgkey cuda/ubuntu2404/x86_64/3bf863cc.pub",
     )  # fmt: skip
     load_old_module("gpu-1", gpus=2)
-    yield
+    yield folder / "packages"
     remove_stand_ins("gpu-1")
 
 
@@ -179,6 +184,32 @@ class TestInstalledDriver:
         assert {"nvidia-driver-pinning-580", "cuda-drivers"} <= held()
         assert on_node("gpu-1", "dpkg-query", "-W", "-f", "${db:Status-Status}", CUDA_PACKAGES[2]) == "installed"
         on_node("gpu-1", "rm", "-f", "/etc/apt/sources.list.d/cuda.list.disabled")
+
+    def test_the_packages_of_a_bundle_are_all_that_apt_is_given(self, stand_ins: Path, tmp_path: Path) -> None:
+        debs = [stand_ins / f"{name}.deb" for name in UBUNTU_PACKAGES]
+        repository = tmp_path / "driver"
+        repository.mkdir()
+        for item in driver_packages(debs, architecture="amd64", directory=tmp_path):
+            (tmp_path / item.path).write_bytes(item.file.read_bytes())
+        on_node("gpu-1", "dpkg", "--purge", "--force-all", *UBUNTU_PACKAGES)
+        sources = "/etc/apt/sources.list.d"
+        # No source of the machine's answers any more.
+        away = f"mv {sources} {sources}.kept; mkdir {sources}; mv /etc/apt/sources.list /root || :"
+        gone = f"echo 'deb http://127.0.0.1:9/ubuntu noble main' >{sources}/gone.list"
+        on_node("gpu-1", "sh", "-euc", f"{away}; {gone}")
+        bundle = {"PACKAGE_FOLDER": "/var/lib/edge-gpu/bundle/driver", "REBOOT_MAY_FOLLOW": "1"}
+        try:
+            without = driver("ubuntu", **bundle)
+            send("gpu-1", folder=repository, to=bundle["PACKAGE_FOLDER"])
+            done = driver("ubuntu", **bundle)
+        finally:
+            on_node("gpu-1", "sh", "-euc", f"rm -r {sources}; mv {sources}.kept {sources};"
+                    "mv /root/sources.list /etc/apt || :; rm -rf /var/lib/edge-gpu")  # fmt: skip
+        assert without.code == 1
+        assert "the bundle brings no driver packages: this machine's own sources are asked" in without.output
+        assert done.code == 0, done.output
+        assert "driver packages come from /var/lib/edge-gpu/bundle/driver" in done.output
+        assert set(UBUNTU_PACKAGES) <= held()
 
 
 TOOLKIT = {"APT_KEY_SHA256": ""}
