@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
 import pytest
 
 from lab.artifacts.k3s import K3S_RELINK_VERSION, K3S_VERSION
-from tests.lab.cluster.conftest import ClusterLab, FleetData, kubectl, nodes_of
+from tests.lab.cluster.conftest import ClusterLab, FleetData, kubectl, nodes_of, told
 from tests.lab.main_job.conftest import on_node
 
 FIRST, SECOND, THIRD = "server-1", "gpu-1", "gpu-2"
@@ -40,6 +41,19 @@ def test_with_one_server_stopped_the_cluster_still_answers_and_writes() -> None:
         assert kubectl(THIRD, "get", "configmap", "written", "-n", "default")["metadata"]["name"] == "written"
     finally:
         on_node(FIRST, "systemctl", "start", "k3s")
+
+
+def test_a_new_machine_takes_a_lost_servers_place_under_its_name(lab: ClusterLab) -> None:
+    lost = f"{lab.settings.name}-{THIRD}"
+    subprocess.run(["docker", "rm", "--force", "--volumes", lost], check=True, capture_output=True, timeout=60)
+    lab.power_on()  # Another machine: empty disks, another host key, which the lab writes into its fleet file.
+    replaced = lab.deploy(all_servers)
+    assert replaced.code == 0, replaced.output
+    assert f"{THIRD} removal: NOT REMOVED" in told(replaced), "the lost machine is written down"
+    for server in (FIRST, SECOND, THIRD):
+        assert nodes_of(server) == dict.fromkeys((FIRST, SECOND, THIRD), K3S_VERSION)
+    nodes = kubectl(FIRST, "get", "nodes")["items"]
+    assert all("node-role.kubernetes.io/etcd" in node["metadata"]["labels"] for node in nodes)
 
 
 def test_an_upgrade_stops_one_server_at_a_time(lab: ClusterLab) -> None:
