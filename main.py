@@ -79,7 +79,11 @@ def synthesize(fleet: Fleet, *, identity: ClusterIdentity, edge_folder: Path, ch
         from constructs_lib.hcl_export import prepare_for_hcl
 
         prepare_for_hcl(app)
-    app.synth()
+        app.synth()
+    else:
+        from constructs_lib.stack_contents import synthesize as synthesize_app
+
+        synthesize_app(app)
     return Path(app.outdir)
 
 

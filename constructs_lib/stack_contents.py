@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from constructs_lib.cdk import TerraformElement, TerraformStack
+from constructs_lib.cdk import App, TerraformElement, TerraformStack
 from constructs_lib.hcl_text import encoded
 
 if TYPE_CHECKING:
@@ -30,16 +32,18 @@ class StackContents(TerraformElement):
 
     Attributes:
         texts: Texts by name of their `local` value.
+        keeps_back: Tell the CDK only blocks with a token in them, and add the others to its file: see `synthesize`.
     """
 
     def __init__(self, stack: TerraformStack, part: int = 1) -> None:
         super().__init__(stack, ID if part == 1 else f"{ID}-{part}")
         self._stack = stack
-        self._last = self
-        self._part = part
+        self._parts = [self]
         self.texts: dict[str, str] = {}
         self._elements: list[HeldElement] = []
+        self._kept_back: list[tuple[HeldElement, dict[str, Any]]] = []
         self._seen: list[str] = []
+        self.keeps_back = False
 
     @classmethod
     def of(cls, stack: TerraformStack) -> StackContents:
@@ -50,9 +54,9 @@ class StackContents(TerraformElement):
 
     def add(self, element: HeldElement) -> None:
         """Write this element's block too."""
-        if len(self._last._elements) >= PART:
-            self._last = StackContents(self._stack, self._last._part + 1)
-        self._last._elements.append(element)
+        if len(self._parts[-1]._elements) >= PART:
+            self._parts.append(StackContents(self._stack, len(self._parts) + 1))
+        self._parts[-1]._elements.append(element)
 
     def shared_text(self, name: str, text: str) -> str:
         """A Terraform expression for a text that many elements hold: it is written once, as a `local` value.
@@ -81,13 +85,32 @@ class StackContents(TerraformElement):
         """
         looking, self._seen = not self._seen, ["looked"]
         told: dict[str, Any] = {}
+        self._kept_back = []
         for element in self._elements:
             block = element.whole_block()
-            if not looking or _may_hold_token(block):
+            if (looking or self.keeps_back) and not _may_hold_token(block):
+                self._kept_back.append((element, block))
+            else:
                 told.setdefault(element.section, {}).setdefault(element.type_, {})[element.name] = block
         if not looking:
             self._seen = []
         return {**({"locals": self.texts} if self.texts else {}), **told}
+
+    def keep_back(self, keeps: bool) -> None:
+        """Set `keeps_back` of all parts."""
+        for part in self._parts:
+            part.keeps_back = keeps
+
+    def add_kept_back(self, configuration: dict[str, Any]) -> None:
+        """Add the blocks that the CDK was not told.
+
+        Args:
+            configuration: The stack's JSON as the CDK wrote it, which has at least each element's metadata; changed.
+        """
+        for part in self._parts:
+            for element, block in part._kept_back:
+                blocks = configuration[element.section][element.type_]
+                blocks[element.name] = _merged(block, blocks[element.name])
 
     def to_hcl_terraform(self) -> Any:
         """The part of the stack's HCL: the texts alone, see `HeldElement.for_hcl`.
@@ -103,6 +126,43 @@ class StackContents(TerraformElement):
                 )
         # The HCL writer has its own form of a local value.
         return {"locals": {name: {"value": encoded(text)} for name, text in self.texts.items()}} if self.texts else {}
+
+
+def _merged(block: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """As the CDK merges what two elements say of one block."""
+    merged = dict(block)
+    for name, value in over.items():
+        before = merged.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[name] = _merged(before, value)
+        elif isinstance(before, list) and isinstance(value, list):
+            merged[name] = [*before, *value]
+        else:
+            merged[name] = value
+    return merged
+
+
+def synthesize(app: App) -> None:
+    """`app.synth()` for large fleets: with the same result, in two thirds of the time.
+
+    What the elements hold needs nothing of the CDK's unless a token is in it. So it does not go through the CDK's
+    process and back, but into the files that the CDK wrote.
+    """
+    held = [(stack, contents) for stack, contents in _contents.items() if stack.node.root is app]
+    for _, contents in held:
+        contents.keep_back(True)
+    try:
+        app.synth()
+    finally:
+        for _, contents in held:
+            contents.keep_back(False)
+    folder = Path(app.outdir)
+    stacks = json.loads((folder / "manifest.json").read_text())["stacks"]
+    for stack, contents in held:
+        file = folder / stacks[stack.node.id]["synthesizedStackPath"]
+        configuration = json.loads(file.read_text())
+        contents.add_kept_back(configuration)
+        file.write_text(json.dumps(configuration, indent=2, ensure_ascii=False))
 
 
 def _may_hold_token(block: dict[str, Any]) -> bool:
