@@ -104,7 +104,8 @@ def pod_spec(gpus: int, command: str, **spec: Any) -> Object:
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 0,
-        "runtimeClassName": "nvidia",
+        # A node without GPUs has no such runtime.
+        **({"runtimeClassName": "nvidia"} if gpus else {}),
         "containers": [
             {
                 "name": "main",
