@@ -42,7 +42,6 @@ class StackContents(TerraformElement):
         self.texts: dict[str, str] = {}
         self._elements: list[HeldElement] = []
         self._kept_back: list[tuple[HeldElement, dict[str, Any]]] = []
-        self._seen: list[str] = []
         self.keeps_back = False
 
     @classmethod
@@ -72,28 +71,16 @@ class StackContents(TerraformElement):
             raise ValueError(f"shared_text: {name!r} is the name of another text in this stack")
         return f"${{local.{name}}}"
 
-    def to_metadata(self) -> Any:
-        """Nothing; the CDK calls it before it calls `to_terraform` to write, but not before it does to look."""
-        self._seen.append("metadata")
-        return {}
-
     def to_terraform(self) -> Any:
-        """The part of the stack's JSON; the CDK calls it.
-
-        It does so twice: first to find references to other stacks, which are tokens. That time only blocks with a token
-        in them are of use. Whenever the order of calls is not the known one, all blocks are told.
-        """
-        looking, self._seen = not self._seen, ["looked"]
+        """The part of the stack's JSON; the CDK calls it."""
         told: dict[str, Any] = {}
         self._kept_back = []
         for element in self._elements:
             block = element.whole_block()
-            if (looking or self.keeps_back) and not _may_hold_token(block):
+            if self.keeps_back and not _may_hold_token(block):
                 self._kept_back.append((element, block))
             else:
                 told.setdefault(element.section, {}).setdefault(element.type_, {})[element.name] = block
-        if not looking:
-            self._seen = []
         return {**({"locals": self.texts} if self.texts else {}), **told}
 
     def keep_back(self, keeps: bool) -> None:
