@@ -20,8 +20,9 @@ from lab.artifacts.command import BuildError, run_command
 from lab.cache import CacheError
 from lab.host_limits import inotify_shortage
 from lab.settings import load_settings
-from scripts.checkout import BUILD, LAB_TERRAFORM_CONFIG, ROOT, VENV, shown
+from scripts.checkout import BUILD, ROOT, VENV, shown
 from scripts.edge_gpu import make_identity, run_cdktf
+from scripts.environment import LAB_TERRAFORM_VARIABLES
 from scripts.errors import CommandError
 from scripts.table import render
 
@@ -62,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ |= {
         "LAB_NAME": _LAB_NAME,
         "LAB_SUBNET": _LAB_SUBNET,
-        "TF_CLI_CONFIG_FILE": str(LAB_TERRAFORM_CONFIG),
-        "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1",
+        **LAB_TERRAFORM_VARIABLES,
     }
     results = []
     try:

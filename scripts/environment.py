@@ -25,6 +25,13 @@ A step waits for its node and costs this machine next to nothing; but one node t
 until the SSH time limit, and ten such nodes would hold up all others.
 """
 
+LAB_TERRAFORM_VARIABLES = {
+    "TF_CLI_CONFIG_FILE": str(LAB_TERRAFORM_CONFIG),
+    # A rebuilt stand-in plugin keeps its version; a cache by version would go on serving the old one.
+    "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1",
+}
+"""With which Terraform finds the lab's plugins: for a fleet on lab nodes."""
+
 
 def project_variables(*, fleet: Path) -> dict[str, str]:
     """The variables that a command of this project needs for one fleet, PATH excepted.
@@ -46,9 +53,7 @@ def project_variables(*, fleet: Path) -> dict[str, str]:
         "TF_CLI_ARGS_destroy": f"-refresh=false -parallelism={PARALLELISM}",
     }
     if is_lab_fleet(fleet):
-        variables["TF_CLI_CONFIG_FILE"] = str(LAB_TERRAFORM_CONFIG)
-        # A rebuilt stand-in plugin keeps its version; a cache by version would go on serving the old one.
-        variables["CDKTF_DISABLE_PLUGIN_CACHE_ENV"] = "1"
+        variables |= LAB_TERRAFORM_VARIABLES
     if os.environ.get("TERRAFORM_BINARY_NAME") is None and not shutil.which("terraform") and shutil.which("tofu"):
         variables["TERRAFORM_BINARY_NAME"] = "tofu"
     return variables

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from lab.settings import load_settings
-from scripts.checkout import BUILD, LAB_TERRAFORM_CONFIG, ROOT
-from scripts.environment import command_environment
+from scripts.checkout import BUILD, ROOT
+from scripts.environment import LAB_TERRAFORM_VARIABLES, command_environment
 
 LAB_VARIABLES = {
     "LAB_NAME": os.environ.get("FAULTS_LAB_NAME") or "edge-gpu-faults",
@@ -37,12 +37,7 @@ FleetData = dict[str, Any]
 
 def environment(fleet: Path = FLEET_FILE) -> dict[str, str]:
     """What `make` gives its commands, for a fleet on this lab's nodes: with the lab's Terraform plugins."""
-    base = {
-        **os.environ,
-        **LAB_VARIABLES,
-        "TF_CLI_CONFIG_FILE": str(LAB_TERRAFORM_CONFIG),
-        "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1",
-    }
+    base = {**os.environ, **LAB_VARIABLES, **LAB_TERRAFORM_VARIABLES}
     return command_environment(fleet=fleet, base=base)
 
 
